@@ -1,0 +1,487 @@
+"""The values that decisions are made of.
+
+`decide` sees the world as one `Observed` and answers with one `Decision`. Everything here is frozen,
+hashable where that is cheap, and free of any clock or connection: times are aware UTC datetimes that
+were read by somebody else, weights are whole percents, a revision is named by the value of its pods'
+`pod-template-hash` label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+Hash = str
+"""A revision: the value of its ReplicaSet's `pod-template-hash` label."""
+
+
+class Phase(StrEnum):
+    """Where a Rollout stands."""
+
+    INITIALIZING = "Initializing"
+    INVALID = "Invalid"
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    PROMOTING = "Promoting"
+    REVERTING = "Reverting"
+    REVERTED = "Reverted"
+
+
+RUNNING = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING, Phase.REVERTING})
+"""Phases in which a release is under way and something of ours is in the way of git's state."""
+
+
+class PausedBy(StrEnum):
+    """Why a release holds: who or what may let it go on follows from it."""
+
+    SPEC = "Spec"
+    COMMAND = "Command"
+    APPROVAL = "Approval"
+    INCONCLUSIVE = "Inconclusive"
+    FINDING = "Finding"
+    MAX_DURATION = "MaxDuration"
+
+
+class Part(StrEnum):
+    """An object that a decision rests on; it can be absent (404) or unread (no answer)."""
+
+    DEPLOYMENT = "Deployment"
+    REPLICA_SETS = "ReplicaSets"
+    PODS = "Pods"
+    VIRTUAL_SERVICE = "VirtualService"
+    DESTINATION_RULE = "DestinationRule"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One desired state of traffic, and the way out of it.
+
+    `weight` is the canary's share in percent; `scale` the percent of `replicas` that the canary has at
+    least; `min_pods` the least number of canary pods whatever the percentage; `min_duration` the time
+    that the stage is held once it settled (`bake` for the last stage); `gate` whether the verdict must
+    pass before the stage is left; `approval` whether a person must say so as well.
+    """
+
+    name: str
+    weight: int
+    scale: int
+    min_pods: int
+    min_duration: timedelta
+    gate: bool = True
+    approval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What counts at once when the spec is edited, plus the stages for the next release."""
+
+    stages: tuple[Stage, ...]
+    max_duration: timedelta
+    drain: timedelta
+    progress_deadline: timedelta
+    inconclusive_after: timedelta
+    inconclusive_then: Literal["Pause", "Revert"]
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the mesh is given to follow a write, and other waits that are settings, not spec."""
+
+    settle: timedelta = timedelta(seconds=3)
+    settle_relabel: timedelta = timedelta(seconds=10)
+    quiet_limit: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class StageKey:
+    """The exact stretch of a release that a verdict speaks of."""
+
+    canary: Hash
+    index: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """One ReplicaSet and its pods.
+
+    `spec` is its own replica count, `available` its status, `ready_endpoints` how many of its pods are
+    ready, not terminating and carry the labels of the subset, `existing` counts terminating pods too.
+    `current` says whether its template equals the Deployment's template as read in the same pass.
+    """
+
+    hash: Hash
+    name: str
+    of: Literal["deployment", "us"]
+    spec: int
+    available: int
+    ready_endpoints: int
+    existing: int
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The Deployment and its ReplicaSets.
+
+    `target` names the template that the Deployment asks for now: the hash of the stable or canary
+    ReplicaSet that has an equal template, else a hash computed from the template. `held` says that the
+    pause is ours (annotation held-by); `labelled` that the gate's label is on. `others` are the
+    ReplicaSets that are neither stable nor canary: the Deployment's older ones and canaries of ours left
+    from earlier. `changed_by` is the field manager that last wrote `spec.paused`.
+    """
+
+    replicas: int
+    max_surge: int
+    paused: bool
+    held: bool
+    labelled: bool
+    synced: bool
+    target: Hash
+    stable: Pods | None
+    canary: Pods | None
+    others: tuple[Pods, ...] = ()
+    image: str = ""
+    changed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What our VirtualService routes and DestinationRule subsets say, read back.
+
+    `canary_weight` is the lowest and the highest share in percent that the canary subset has over the
+    managed routes; `subsets` are the revisions to which the stable and the canary subset are pinned
+    (None: not pinned, the subset selects every pod); `weights_since` and `subsets_since` tell since when
+    they are unchanged in our sight. `changed_by` is the field manager that last wrote the routes.
+    """
+
+    canary_weight: tuple[int, int]
+    subsets: tuple[Hash | None, Hash | None]
+    weights_since: datetime
+    subsets_since: datetime
+    changed_by: str = ""
+
+    def share(self, revision: Hash) -> tuple[int, int]:
+        """The lowest and highest percent of requests that this revision is sent by pinned subsets."""
+        low, high = self.canary_weight
+        stable, canary = (pin == revision for pin in self.subsets)
+        if stable and canary:
+            return (100, 100)
+        if canary:
+            return (low, high)
+        return (100 - high, 100 - low) if stable else (0, 0)
+
+    @property
+    def agree(self) -> bool:
+        """Whether all managed routes have the same weight."""
+        return self.canary_weight[0] == self.canary_weight[1]
+
+    @property
+    def pinned(self) -> bool:
+        """Whether any subset still carries a hash of ours."""
+        return self.subsets != (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One check, as last read: values are in the unit of the limit (a fraction, or milliseconds)."""
+
+    check: str
+    value: float | None
+    limit: float
+    stable: float | None = None
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the evaluator makes of the canary: a pass counts for its exact key, a fail for its canary.
+
+    `since` is when this result began; `failures` the number of consecutive failing readings; `sentence`
+    what a person reads; `needed` how many more canary requests are wanted (0 if none).
+    """
+
+    key: StageKey
+    result: Literal["pass", "fail", "inconclusive"]
+    since: datetime
+    failures: int = 0
+    readings: tuple[Reading, ...] = ()
+    sentence: str = ""
+    needed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with what the user gave us: which object, where, why, and what to do about it.
+
+    An error holds the release; a warning is told and nothing else. `permanent` findings of a missing
+    object are cured by the object coming back, so findings are always recomputed, never stored.
+    """
+
+    code: str
+    severity: Literal["error", "warning"]
+    object: str
+    path: str
+    sentence: str
+    fix: str
+
+    def __str__(self) -> str:
+        where = f"{self.object} {self.path}".strip()
+        return f"{where}: {self.sentence}. {self.fix}" if self.fix else f"{where}: {self.sentence}"
+
+
+Verb = Literal["abort", "pause", "retry", "promote", "resume"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A person's word, from an annotation on the Rollout.
+
+    Unclaimed, `token` is the token that a claim made now would bear. `ignored` are verbs that were
+    given together with a more important one; `waiting` verbs that wait for a step still to come.
+    """
+
+    verb: Verb
+    value: str
+    token: str
+    claimed: bool
+    ignored: tuple[Verb, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One line of history."""
+
+    revision: Hash
+    outcome: Literal["Promoted", "Reverted"]
+    reason: str
+    ended: datetime
+    duration: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a release remembers: the whole of it is in the Rollout's status, nothing else is.
+
+    `stage` is -1 while the first stage's pods are being prepared; `since` the beginning of the present
+    stage; `granted` the number of ready canary pods on which the present share was granted; `reached`
+    the share last read back after a raise, or stored before a lowering of our own; `gate` and
+    `gate_since` the last verdict's result and since when; `corrections` how many times what somebody
+    else raised or relabelled was put back in this release; `token` that of the last command executed.
+    """
+
+    phase: Phase = Phase.INITIALIZING
+    stable: Hash | None = None
+    canary: Hash | None = None
+    stage: int = -1
+    since: datetime | None = None
+    started: datetime | None = None
+    plan: tuple[Stage, ...] = ()
+    reached: int = 0
+    granted: int = 0
+    gate: Literal["pass", "fail", "inconclusive"] | None = None
+    gate_since: datetime | None = None
+    failures: int = 0
+    approved: Literal["step", "full"] | None = None
+    paused_by: PausedBy | None = None
+    reason: str = ""
+    token: str = ""
+    waiting_since: datetime | None = None
+    corrections: int = 0
+    history: tuple[Outcome, ...] = ()
+
+    @property
+    def key(self) -> StageKey | None:
+        """The key of the present stage, None before the first."""
+        if self.canary is None or self.since is None or self.stage < 0:
+            return None
+        return StageKey(self.canary, self.stage, self.since)
+
+    @property
+    def at(self) -> Stage | None:
+        """The present stage, None before the first."""
+        return self.plan[self.stage] if 0 <= self.stage < len(self.plan) else None
+
+    @property
+    def last(self) -> int:
+        """The index of the plan's last stage."""
+        return len(self.plan) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a decision may rest on, read in one go.
+
+    `busy` tells per revision whether its pods were still sent requests when metrics were last asked:
+    True or False as measured, None if metrics have no answer; a revision that is missing was not asked
+    about yet. `absent` parts do not exist (404), `unread` parts could not be read just now.
+    """
+
+    now: datetime
+    policy: Policy | None
+    generation: int
+    facts: Facts
+    workload: Workload | None
+    traffic: Traffic | None
+    timing: Timing = Timing()
+    deleting: bool = False
+    finalizer: bool = False
+    command: Command | None = None
+    verdict: Verdict | None = None
+    findings: tuple[Finding, ...] = ()
+    busy: Mapping[Hash, bool | None] = field(default_factory=lambda: MappingProxyType({}))
+    absent: frozenset[Part] = frozenset()
+    unread: frozenset[Part] = frozenset()
+
+    @property
+    def error(self) -> Finding | None:
+        """The first finding that holds a release, if any."""
+        return next((f for f in self.findings if f.severity == "error"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth telling: an Event on the Rollout."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+# -- effects: what is to be done to the world, in words of the design, compiled by the executor ---------
+
+
+@dataclass(frozen=True, slots=True)
+class Finalizer:
+    """Put our finalizer on the Rollout, or take it off."""
+
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Turn the command's annotations into a claim; rests on the Rollout's resourceVersion."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Remove the claim that bears this token."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Put the gate's label on the Deployment, or take it (and the held-by mark) off."""
+
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PauseDeployment:
+    """Pause the Deployment and mark the pause as held by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpause:
+    """Un-pause the Deployment; rests on its template being the stable one."""
+
+    stable: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class MakeCanary:
+    """Create the canary's ReplicaSet from the Deployment's template; rests on the template's hash."""
+
+    canary: Hash
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Set the replica count of a ReplicaSet."""
+
+    name: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a ReplicaSet that has no pods."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Pin the stable and the canary subset to revisions in one write; None un-pins."""
+
+    stable: Hash | None
+    canary: Hash | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTraffic:
+    """Give the canary subset this share in percent on every managed route."""
+
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Give the canary's ReplicaSet to the Deployment, saturated at `replicas` (annotations included)."""
+
+    name: str
+    replicas: int
+    max_surge: int
+
+
+Effect = (
+    Finalizer
+    | Claim
+    | Drop
+    | Adopt
+    | PauseDeployment
+    | Unpause
+    | MakeCanary
+    | Scale
+    | Delete
+    | Pin
+    | SetTraffic
+    | HandOver
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What status shows a person beyond the facts; nothing in it moves with `now` or with attempts."""
+
+    message: str
+    step: str
+    weight: int
+    readings: tuple[Reading, ...] = ()
+    verdict: Literal["pass", "fail", "inconclusive"] | None = None
+    sentence: str = ""
+    findings: tuple[Finding, ...] = ()
+    image: str = ""
+    observed_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to remember, to show, to do and to tell, and when to look again (None: when something moves)."""
+
+    facts: Facts
+    display: Display
+    effects: tuple[Effect, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    wake_at: datetime | None = None
+    gone: bool = False
