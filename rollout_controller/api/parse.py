@@ -1,0 +1,93 @@
+"""From stored objects to models, with errors that name the field.
+
+The API server has checked an object when it was applied, but perhaps by an older CRD: a spec that the rules
+of today refuse must become a finding, never an exception out of nowhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from rollout_controller.api.spec import RolloutSpec
+
+_FOUND_LENGTH: Final = 80
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One field that is wrong."""
+
+    path: str
+    """As kubectl writes it: `spec.strategy.canary.steps[0].weight`."""
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: expected {self.expected}, found {self.found}"
+
+
+class SpecError(ValueError):
+    """A spec that cannot be used; `problems` has every field that is wrong."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+def parse_spec(raw: Mapping[str, Any]) -> RolloutSpec:
+    """The spec of a Rollout from its `spec` mapping. Raises SpecError."""
+    try:
+        return RolloutSpec.model_validate(raw)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise SpecError(tuple(_problem(detail) for detail in details if not _spurious(detail))) from error
+
+
+def _spurious(detail: ErrorDetails) -> bool:
+    # pydantic counts only the valid items of a list: a list of one wrong item is also "too short".
+    return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    context = detail.get("ctx", {})
+    path = _path(detail["loc"]) + str(context.get("field", ""))
+    if detail["type"] == "missing":
+        return Problem(path, "a value", "none")
+    return Problem(path, _expected(detail, context), context.get("found") or _found(detail["input"]))
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "spec" + "".join(parts)
+
+
+_EXPECTED: Final = {
+    "extra_forbidden": "no such field (remove it, or check its spelling)",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "tuple_type": "a list",
+    "model_type": "a mapping",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "too_short": "{min_length} or more items",
+    "too_long": "at most {max_length} items",
+    "literal_error": "{expected}",
+    "rollout": "{expected}",
+}
+"""By type of pydantic error; the braces are its context."""
+
+
+def _expected(detail: ErrorDetails, context: Mapping[str, Any]) -> str:
+    form = _EXPECTED.get(detail["type"])
+    return detail["msg"] if form is None else form.format(**context)
+
+
+def _found(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _FOUND_LENGTH else text[: _FOUND_LENGTH - 1] + "…"

@@ -1,0 +1,201 @@
+"""The status of a Rollout: the facts that decide, and what a person reads.
+
+All fields may be missing, and unknown ones are ignored: a controller reads what an older or newer one wrote.
+Empty lists are left out of a dump, so a status is written as a whole (a merge patch would keep the old list).
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from rollout_controller.api.fields import Duration, Timestamp
+
+HISTORY_LENGTH: Final = 10
+
+
+def _empty(value: object) -> bool:
+    return value == ()
+
+
+class StatusModel(BaseModel):
+    """Frozen, named in camelCase outside, lenient about what it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class WorkloadStatus(StatusModel):
+    """The Deployment as last seen."""
+
+    observed_generation: int | None = None
+    """metadata.generation of the Deployment."""
+    image: str | None = None
+    """Images of its pod template, separated by a comma and a space."""
+
+
+class StageStatus(StatusModel):
+    """Where the release is in its plan."""
+
+    index: int | None = None
+    """Place in status.plan, from 0."""
+    name: str | None = None
+    """Name in status.plan."""
+    since: Timestamp | None = None
+    """When the stage began, or was resumed."""
+    reached: int | None = None
+    """The canary's highest share of the traffic that was read back, in percent."""
+    granted: int | None = None
+    """Ready endpoints of the canary when that share was granted."""
+    approved: str | None = None
+    """What a promote allowed: `step` or `full`."""
+    waiting_since: Timestamp | None = None
+    """Since when the stage waits for pods."""
+
+
+class PlannedStage(StatusModel):
+    """One stage of the plan, compiled from spec.strategy when the release began."""
+
+    name: str | None = None
+    """Name of the stage."""
+    weight: int | None = None
+    """Percent of the traffic."""
+    scale: int | None = None
+    """Percent of the replicas."""
+    min_duration: Duration | None = None
+    """How long the stage lasts at least."""
+    gate: bool | None = None
+    """Whether a passing verdict is needed to leave the stage."""
+    approval: bool | None = None
+    """Whether a person's promote is needed to leave the stage."""
+
+
+class VerdictStatus(StatusModel):
+    """What the analysis says of the canary."""
+
+    result: str | None = None
+    """`pass`, `fail` or `inconclusive`."""
+    since: Timestamp | None = None
+    """Since when it says so."""
+    failures: int | None = None
+    """Consecutive failing readings."""
+    sentence: str | None = None
+    """The same in words."""
+
+
+class Reading(StatusModel):
+    """One check, as last measured. Values are written as in the spec: `0.2%`, `182ms`."""
+
+    check: str | None = None
+    """Which check, like `errorRate` or `latency p99`."""
+    result: str | None = None
+    """`pass`, `fail` or `inconclusive`."""
+    value: str | None = None
+    """The canary's value."""
+    stable: str | None = None
+    """The stable version's value."""
+    limit: str | None = None
+    """The limit in the spec."""
+    requests: int | None = None
+    """Requests of the canary in the window."""
+    message: str | None = None
+    """What is missing, or why it failed."""
+
+
+class Finding(StatusModel):
+    """Something outside that has to be put right."""
+
+    severity: str | None = None
+    """`Error` or `Warning`."""
+    reason: str | None = None
+    """One word, like `SubsetMissing`."""
+    object: str | None = None
+    """Which object, like `DestinationRule shop/web`."""
+    path: str | None = None
+    """Which field of it, like `spec.subsets`."""
+    message: str | None = None
+    """What was expected and what was found."""
+    fix: str | None = None
+    """What to do."""
+
+
+class Release(StatusModel):
+    """A release that is over."""
+
+    revision: str | None = None
+    """Its hash."""
+    outcome: str | None = None
+    """`Promoted` or `Reverted`, for instance."""
+    reason: str | None = None
+    """Why it ended so."""
+    duration: Duration | None = None
+    """How long it took."""
+    finished: Timestamp | None = None
+    """When it ended."""
+
+
+class Condition(StatusModel):
+    """A condition as Kubernetes has them."""
+
+    type: str
+    """`Ready`, `Reconciling`, `Stalled`, `Paused` or `TrafficVerified`."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: str | None = None
+    """One word why."""
+    message: str | None = None
+    """A sentence why."""
+    last_transition_time: Timestamp | None = None
+    """When the status last changed."""
+    observed_generation: int | None = None
+    """metadata.generation of the Rollout that it speaks of."""
+
+
+class RolloutStatus(StatusModel):
+    """How the Rollout is."""
+
+    observed_generation: int | None = None
+    """metadata.generation of the Rollout that this status speaks of."""
+    workload: WorkloadStatus | None = None
+    """The Deployment as last seen."""
+    phase: Annotated[str, Field(max_length=32)] | None = None
+    """Initializing, Healthy, Progressing, Paused, Promoting, Reverting, Reverted or Invalid."""
+    message: str | None = None
+    """One sentence: what is going on, and what it waits for."""
+    step: str | None = None
+    """The step and how many there are, like `3/5`."""
+    weight: int | None = None
+    """Percent of the traffic that the canary has, as read back."""
+    stable: str | None = None
+    """Hash of the version that serves all users at rest."""
+    canary: str | None = None
+    """Hash of the version that is released."""
+    stage: StageStatus | None = None
+    """Where the release is in its plan."""
+    plan: tuple[PlannedStage, ...] = Field(default=(), exclude_if=_empty)
+    """The stages of this release."""
+    verdict: VerdictStatus | None = None
+    """What the analysis says of the canary."""
+    reason: str | None = None
+    """Why the release is reverted, paused or invalid."""
+    readings: tuple[Reading, ...] = Field(default=(), exclude_if=_empty)
+    """Each check as last measured."""
+    paused_by: str | None = None
+    """Spec, Command, Approval, Inconclusive, Finding or MaxDuration."""
+    command: str | None = None
+    """The last command that was carried out, as it was claimed."""
+    findings: tuple[Finding, ...] = Field(default=(), exclude_if=_empty)
+    """What has to be put right outside."""
+    history: tuple[Release, ...] = Field(default=(), exclude_if=_empty)
+    """The last releases, the newest first."""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = Field(default=(), exclude_if=_empty)
+    """Ready, Reconciling and Stalled as kstatus reads them, and Paused, TrafficVerified."""
