@@ -97,6 +97,9 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 Duration = Annotated[timedelta, _read_duration, _write_duration, _duration_schema()]
 """Zero or longer."""
 
+Elapsed = Annotated[timedelta, _read_duration, _write_duration, WithJsonSchema({"type": "string"})]
+"""A duration in the status: no rule of ours may ever refuse a status."""
+
 Seconds = Annotated[
     timedelta,
     _read_duration,

@@ -1,7 +1,8 @@
 """Durations and percentages as a person writes them, and back.
 
-A duration is whole hours, minutes, seconds and milliseconds, in this order, each at most once: `90s`, `5m`,
-`1h30m`, `500ms`. A percentage is a number from 0 to 100 with at most four decimals and a sign: `1%`, `0.5%`.
+A duration is whole hours, minutes, seconds, milliseconds and microseconds, in this order, each at most once:
+`90s`, `5m`, `1h30m`, `500ms`. A percentage is a number from 0 to 100 with at most four decimals and a sign:
+`1%`, `0.5%`.
 The two patterns are also the CEL rules of the CRD, so both sides refuse the same strings.
 """
 
@@ -9,9 +10,9 @@ import re
 from datetime import timedelta
 from typing import Final
 
-DURATION_PATTERN: Final = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$"
-DURATION_FORM: Final = 'a duration like "90s", "5m" or "1h30m" (units h, m, s, ms, in this order)'
-DURATION_MAX_LENGTH: Final = 29
+DURATION_PATTERN: Final = "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?([0-9]{1,6}us)?$"
+DURATION_FORM: Final = 'a duration like "90s", "5m" or "1h30m" (units h, m, s, ms, us, in this order)'
+DURATION_MAX_LENGTH: Final = 37
 
 PERCENTAGE_PATTERN: Final = "^(100([.]0{1,4})?|[0-9]{1,2}([.][0-9]{1,4})?)%$"
 PERCENTAGE_FORM: Final = 'a percentage like "1%" or "0.5%", from 0% to 100% with at most four decimals'
@@ -19,7 +20,8 @@ PERCENTAGE_MAX_LENGTH: Final = 9
 
 _DURATION = re.compile(DURATION_PATTERN.replace("$", r"\Z"))
 _PERCENTAGE = re.compile(PERCENTAGE_PATTERN.replace("$", r"\Z"))
-_MILLISECOND = timedelta(milliseconds=1)
+_UNITS = (("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000), ("us", 1))
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class QuantityError(ValueError):
@@ -36,23 +38,31 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.match(text) if text else None
     if match is None:
         raise QuantityError(DURATION_FORM, text)
-    hours, minutes, seconds, milliseconds = (int(re.sub("[a-z]", "", part or "0")) for part in match.groups())
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds)
+    hours, minutes, seconds, milliseconds, microseconds = (
+        int(re.sub("[a-z]", "", part or "0")) for part in match.groups()
+    )
+    return timedelta(
+        hours=hours,
+        minutes=minutes,
+        seconds=seconds,
+        milliseconds=milliseconds,
+        microseconds=microseconds,
+    )
 
 
 def format_duration(value: timedelta) -> str:
-    """A timedelta as the shortest string that `parse_duration` reads back: `1h30m`, `1m30s`, `0s`.
+    """A timedelta as the string that `parse_duration` reads back, without loss: `1h30m`, `1m30s`, `0s`.
 
-    Milliseconds are the finest unit; what is finer is rounded. A negative value is a ValueError.
+    A negative value is a ValueError.
     """
     if value < timedelta(0):
         raise ValueError(f"expected a duration of at least 0s, found {value!r}")
-    total = round(value / _MILLISECOND)
-    hours, rest = divmod(total, 3_600_000)
-    minutes, rest = divmod(rest, 60_000)
-    seconds, milliseconds = divmod(rest, 1000)
-    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"), (milliseconds, "ms"))
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+    rest = value // _MICROSECOND
+    text = ""
+    for unit, size in _UNITS:
+        number, rest = divmod(rest, size)
+        text += f"{number}{unit}" if number else ""
+    return text or "0s"
 
 
 def parse_percentage(text: str) -> float:

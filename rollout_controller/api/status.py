@@ -4,14 +4,12 @@ All fields may be missing, and unknown ones are ignored: a controller reads what
 Empty lists are left out of a dump, so a status is written as a whole (a merge patch would keep the old list).
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from rollout_controller.api.fields import Duration, Timestamp
-
-HISTORY_LENGTH: Final = 10
+from rollout_controller.api.fields import Elapsed, Timestamp
 
 
 def _empty(value: object) -> bool:
@@ -44,7 +42,7 @@ class StageStatus(StatusModel):
     """Where the release is in its plan."""
 
     index: int | None = None
-    """Place in status.plan, from 0."""
+    """Place in status.plan, from 0; -1 while the first stage is prepared."""
     name: str | None = None
     """Name in status.plan."""
     since: Timestamp | None = None
@@ -57,6 +55,10 @@ class StageStatus(StatusModel):
     """What a promote allowed: `step` or `full`."""
     waiting_since: Timestamp | None = None
     """Since when the stage waits for pods."""
+    started: Timestamp | None = None
+    """When the release began."""
+    corrections: int | None = None
+    """How often, in this release, something changed by others was put back."""
 
 
 class PlannedStage(StatusModel):
@@ -68,7 +70,9 @@ class PlannedStage(StatusModel):
     """Percent of the traffic."""
     scale: int | None = None
     """Percent of the replicas."""
-    min_duration: Duration | None = None
+    min_pods: int | None = None
+    """Pods at least."""
+    min_duration: Elapsed | None = None
     """How long the stage lasts at least."""
     gate: bool | None = None
     """Whether a passing verdict is needed to leave the stage."""
@@ -112,14 +116,14 @@ class Finding(StatusModel):
     """Something outside that has to be put right."""
 
     severity: str | None = None
-    """`Error` or `Warning`."""
-    reason: str | None = None
+    """`error` holds a release, `warning` is only told."""
+    code: str | None = None
     """One word, like `SubsetMissing`."""
     object: str | None = None
     """Which object, like `DestinationRule shop/web`."""
     path: str | None = None
     """Which field of it, like `spec.subsets`."""
-    message: str | None = None
+    sentence: str | None = None
     """What was expected and what was found."""
     fix: str | None = None
     """What to do."""
@@ -134,9 +138,9 @@ class Release(StatusModel):
     """`Promoted` or `Reverted`, for instance."""
     reason: str | None = None
     """Why it ended so."""
-    duration: Duration | None = None
+    duration: Elapsed | None = None
     """How long it took."""
-    finished: Timestamp | None = None
+    ended: Timestamp | None = None
     """When it ended."""
 
 
@@ -164,6 +168,7 @@ class RolloutStatus(StatusModel):
     """metadata.generation of the Rollout that this status speaks of."""
     workload: WorkloadStatus | None = None
     """The Deployment as last seen."""
+    # The limit bounds the cost of the CRD's rules that read the phase.
     phase: Annotated[str, Field(max_length=32)] | None = None
     """Initializing, Healthy, Progressing, Paused, Promoting, Reverting, Reverted or Invalid."""
     message: str | None = None
