@@ -70,7 +70,8 @@ class Key(NamedTuple):
 class ClusterError(Exception):
     """A call to the API server that did not do what was asked. `ref` and `verb` say which.
 
-    Conflict      the object is not as the write's test demands (409 Conflict, or 422 of a failed test)
+    Conflict      the object is not as the write demands: 409 Conflict, or the 422 of a JSON patch whose
+                  `test` failed or whose path is not there
     AlreadyExists a create met an object of that name
     NotFound      the object (or its kind) does not exist
     Refused       the API server understood and said no for good (400, 401, 403, 422); the message is its own
@@ -105,13 +106,22 @@ class Unavailable(ClusterError):
 
 
 class Cluster(Protocol):
-    """The API server. `live=False` may be answered from watches; it never blocks on the network."""
+    """The API server.
+
+    `live=False` is answered from watches: it never touches the network, the objects are shared (do not
+    change them) and some are trimmed (Pods, Services: what the controller reads; ReplicaSets: no
+    managedFields). It raises Unavailable while the kind was never read.
+    """
 
     async def get(self, ref: Ref, *, live: bool) -> Json | None:
         """The object, None if it does not exist. Raises Unavailable or Refused."""
 
-    async def list(self, kind: Kind, namespace: str, *, live: bool) -> list[Json]:
-        """All objects of a kind in a namespace (unordered). Raises Unavailable or Refused."""
+    async def list(self, kind: Kind, namespace: str, *, live: bool, labels: str = "") -> list[Json]:
+        """The objects of a kind in a namespace ("": everywhere), unordered.
+
+        `labels` narrows them: `app=web,tier=front` (equality) and bare keys (existence), joined by commas.
+        Raises Unavailable or Refused; a kind that the API server does not know is NotFound.
+        """
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
         """The object as the server stored it. Raises AlreadyExists, Refused, Unavailable."""
