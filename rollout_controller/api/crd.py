@@ -75,15 +75,16 @@ def _object_schema() -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural_schema(RolloutSpec),
             "status": structural_schema(RolloutStatus),
         },
         VALIDATIONS: [
             cel(
                 f"self.metadata.name.size() <= {_LABEL_VALUE_LENGTH}",
-                f"metadata.name must have at most {_LABEL_VALUE_LENGTH} characters:"
-                f" it becomes the value of a label on the Deployment",
+                f"must have at most {_LABEL_VALUE_LENGTH} characters:"
+                " it becomes the value of a label on the Deployment",
+                field_path=".metadata.name",
             ),
             _immutable_while_running("workload"),
             _immutable_while_running("traffic"),

@@ -55,7 +55,8 @@ def wrong(expected: str, *, found: str | None = None, field: str = "") -> Pydant
 
 def _reader(parse: Callable[[str], _Value], form: str) -> Callable[[object], object]:
     def read(value: object) -> object:
-        if isinstance(value, bool | int) or value is None:
+        # A bare number has no unit: nobody can tell 0.01 from 0.01 %.
+        if isinstance(value, bool | int | float) or value is None:
             raise wrong(form)
         if not isinstance(value, str):
             return value
@@ -171,7 +172,7 @@ def _name(pattern: str, longest: int, form: str) -> tuple[AfterValidator, WithJs
         return value
 
     rule = cel(f"self.matches('{pattern}')", f"must be {form}")
-    schema = {"type": "string", "minLength": 1, "maxLength": longest, VALIDATIONS: [rule]}
+    schema = {"type": "string", "maxLength": longest, VALIDATIONS: [rule]}
     return AfterValidator(check), WithJsonSchema(schema)
 
 

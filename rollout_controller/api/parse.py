@@ -56,6 +56,8 @@ def _problem(detail: ErrorDetails) -> Problem:
     path = _path(detail["loc"]) + str(context.get("field", ""))
     if detail["type"] == "missing":
         return Problem(path, "a value", "none")
+    if detail["type"] == "too_long":
+        return Problem(path, _expected(detail, context), str(len(detail["input"])))
     return Problem(path, _expected(detail, context), context.get("found") or _found(detail["input"]))
 
 

@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from rollout_controller.api.quantities import format_duration
 
-_DROPPED: Final = frozenset({"title", "additionalProperties", "$defs"})
+_DROPPED: Final = frozenset({"title", "$defs"})
 _KEYWORDS: Final = (
     "description",
     "type",
@@ -63,6 +63,8 @@ def structural_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 def _structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     merged = _resolved(schema, definitions)
+    if merged.get("additionalProperties") is False:
+        del merged["additionalProperties"]
     unknown = merged.keys() - set(_KEYWORDS) - _DROPPED
     if unknown:
         raise TypeError(f"expected keywords of a structural schema, found {sorted(unknown)} in {merged!r}")

@@ -36,7 +36,7 @@ NO_DEFAULT: Final[dict[str, Any]] = {"default": None}
 
 _STEPS: Final = "weights that do not fall from step to step and end at 100, like 5, 10, 25, 50, 100"
 _SCALE: Final = "at least the step's weight: fewer pods would carry more than their share"
-_SUBSETS: Final = "two different subsets as stableSubset and canarySubset"
+_SUBSETS: Final = "another subset than stableSubset"
 _ONE_CHECK: Final = "exactly one of errorRate and latency"
 _WINDOW: Final = "at least the interval, or requests between two readings are never judged"
 
@@ -87,7 +87,13 @@ class DestinationRuleRef(SpecModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            VALIDATIONS: [cel("self.stableSubset != self.canarySubset", f"must name {_SUBSETS}")]
+            VALIDATIONS: [
+                cel(
+                    "self.stableSubset != self.canarySubset",
+                    f"must be {_SUBSETS}",
+                    field_path=".canarySubset",
+                )
+            ]
         }
     )
 
@@ -101,7 +107,7 @@ class DestinationRuleRef(SpecModel):
     @model_validator(mode="after")
     def _two_subsets(self) -> Self:
         if self.stable_subset == self.canary_subset:
-            raise wrong(_SUBSETS, found=self.stable_subset)
+            raise wrong(_SUBSETS, found=repr(self.canary_subset), field=".canarySubset")
         return self
 
 
@@ -238,7 +244,7 @@ class Check(SpecModel):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if (self.error_rate is None) == (self.latency is None):
-            raise wrong(_ONE_CHECK)
+            raise wrong(_ONE_CHECK, found="neither" if self.latency is None else "both")
         return self
 
 
