@@ -1,0 +1,46 @@
+"""How findings about Istio's objects are worded, and the one that a host of any object can earn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Final
+
+from rollout_controller.core.model import Finding
+from rollout_controller.istio.routing import Routing
+
+DEPLOYMENT: Final = "Deployment"
+SERVICE: Final = "Service"
+VIRTUAL_SERVICE: Final = "VirtualService"
+DESTINATION_RULE: Final = "DestinationRule"
+
+INCOMPLETE_HOST: Final = "IncompleteHost"
+
+
+def error(code: str, obj: str, path: str, sentence: str, fix: str) -> Finding:
+    """A finding that holds a release."""
+    return Finding(code, "error", obj, path, sentence, fix)
+
+
+def title(kind: str, routing: Routing, name: str) -> str:
+    """An object as people write it: `VirtualService shop/web`."""
+    return f"{kind} {routing.namespace}/{name}"
+
+
+def guess(wanted: str, present: Iterable[str]) -> str:
+    """A question with a space behind it, or nothing when no name comes close."""
+    close = get_close_matches(wanted, [name for name in present if name], n=1)
+    return f'Did you mean "{close[0]}"? ' if close else ""
+
+
+def host_findings(routing: Routing, obj: str, path: str, host: str) -> Iterator[Finding]:
+    """Istio completes `web`, but takes `web.shop` for a full name, which no Service has."""
+    full = routing.resolve(host)
+    if "." in host.rstrip(".") and full != host.rstrip(".").lower():
+        yield error(
+            INCOMPLETE_HOST,
+            obj,
+            path,
+            f'Istio takes "{host}" for a full host name, and no Service has that one',
+            f"Write {full.partition('.')[0]} or {full}.",
+        )
