@@ -33,7 +33,7 @@ class Phase(StrEnum):
 
 
 RUNNING = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING, Phase.REVERTING})
-"""Phases in which a release is under way and something of ours is in the way of git's state."""
+"""Phases in which a release is under way and the mesh may carry marks of ours."""
 
 
 class PausedBy(StrEnum):
@@ -131,7 +131,8 @@ class Workload:
     """The Deployment and its ReplicaSets.
 
     `target` names the template that the Deployment asks for now: the hash of the stable or canary
-    ReplicaSet that has an equal template, else a hash computed from the template. `held` says that the
+    ReplicaSet that has an equal template, else a hash computed from the template ("" without Deployment,
+    which then stands in `Observed.absent`). `held` says that the
     pause is ours (annotation held-by); `labelled` that the gate's label is on. `others` are the
     ReplicaSets that are neither stable nor canary: the Deployment's older ones and canaries of ours left
     from earlier. `changed_by` is the field manager that last wrote `spec.paused`.
@@ -158,13 +159,15 @@ class Traffic:
     `canary_weight` is the lowest and the highest share in percent that the canary subset has over the
     managed routes; `subsets` are the revisions to which the stable and the canary subset are pinned
     (None: not pinned, the subset selects every pod); `weights_since` and `subsets_since` tell since when
-    they are unchanged in our sight. `changed_by` is the field manager that last wrote the routes.
+    they are unchanged in our sight. `version` changes with every write of the VirtualServices or the
+    DestinationRule; `changed_by` is the field manager that last wrote the routes.
     """
 
     canary_weight: tuple[int, int]
     subsets: tuple[Hash | None, Hash | None]
     weights_since: datetime
     subsets_since: datetime
+    version: str = ""
     changed_by: str = ""
 
     def share(self, revision: Hash) -> tuple[int, int]:
@@ -220,8 +223,8 @@ class Verdict:
 class Finding:
     """Something wrong with what the user gave us: which object, where, why, and what to do about it.
 
-    An error holds the release; a warning is told and nothing else. `permanent` findings of a missing
-    object are cured by the object coming back, so findings are always recomputed, never stored.
+    An error holds the release; a warning is told and nothing else. Findings are recomputed in every pass
+    and never stored, so that they go away by themselves when cured.
     """
 
     code: str
@@ -272,8 +275,10 @@ class Facts:
     `stage` is -1 while the first stage's pods are being prepared; `since` the beginning of the present
     stage; `granted` the number of ready canary pods on which the present share was granted; `reached`
     the share last read back after a raise, or stored before a lowering of our own; `gate` and
-    `gate_since` the last verdict's result and since when; `corrections` how many times what somebody
-    else raised or relabelled was put back in this release; `token` that of the last command executed.
+    `gate_since` the last verdict's result and since when; `lowered_to` the share to which it was lowered
+    for want of ready pods (None: the stage's own) and `shortages` how often that happened; `corrections`
+    how many times what somebody else raised or relabelled was put back in this release, `corrected` the
+    `Traffic.version` for which it was last counted; `token` that of the last command executed.
     """
 
     phase: Phase = Phase.INITIALIZING
@@ -293,7 +298,10 @@ class Facts:
     reason: str = ""
     token: str = ""
     waiting_since: datetime | None = None
+    lowered_to: int | None = None
+    shortages: int = 0
     corrections: int = 0
+    corrected: str = ""
     history: tuple[Outcome, ...] = ()
 
     @property
@@ -380,7 +388,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Put the gate's label on the Deployment, or take it (and the held-by mark) off."""
+    """Put the gate's label on the Deployment, or take it and the held-by mark off."""
 
     present: bool
 

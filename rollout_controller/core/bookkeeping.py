@@ -1,0 +1,79 @@
+"""What a release learns without changing its phase: verdicts, shares read back, missing pods."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollout_controller.core import conditions as is_
+from rollout_controller.core.agenda import Agenda
+from rollout_controller.core.model import Facts, Observed, Phase
+
+_IN_STAGE = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING})
+
+
+def learn(o: Observed, facts: Facts) -> Facts:
+    """The facts with everything noted that this observation tells of the running release."""
+    if facts.phase not in _IN_STAGE or is_.handed_over(o):
+        return facts
+    facts = _note_verdict(o, facts)
+    facts = _note_share(o, facts)
+    facts = _note_shortage(o, facts)
+    return _note_interference(o, facts)
+
+
+def _note_verdict(o: Observed, facts: Facts) -> Facts:
+    verdict = o.verdict
+    if verdict is None or verdict.key != facts.key:
+        return facts
+    since = facts.gate_since if facts.gate == verdict.result else verdict.since
+    return replace(facts, gate=verdict.result, gate_since=since, failures=verdict.failures)
+
+
+def _note_share(o: Observed, facts: Facts) -> Facts:
+    """`reached` follows the share read back, up to what the stage grants."""
+    if facts.stage < 0 or is_.foreign_pins(o, facts):
+        return facts
+    low = min(is_.canary_share(o, facts)[0], is_.desired_weight(facts))
+    return replace(facts, reached=low) if low > facts.reached else facts
+
+
+def _note_shortage(o: Observed, facts: Facts) -> Facts:
+    """Fewer ready pods than the share needs lower it; their return raises it, as a new stretch of the stage.
+
+    Lowering is noted in `reached` before it is done, or it would look like somebody else's abort.
+    """
+    if o.workload is None or facts.stage < 0:
+        return facts
+    carried = is_.short_of_pods(o, facts)
+    if carried is None:
+        if facts.lowered_to is None:
+            return facts
+        back = replace(facts, lowered_to=None, waiting_since=None)
+        return replace(back, since=o.now, gate=None, gate_since=None)
+    if facts.lowered_to is not None and carried >= facts.lowered_to:
+        return facts
+    lower = replace(facts, lowered_to=carried, reached=min(facts.reached, carried))
+    if facts.lowered_to is not None:
+        return lower
+    return replace(lower, shortages=facts.shortages + 1, waiting_since=o.now)
+
+
+def _note_interference(o: Observed, facts: Facts) -> Facts:
+    """Count what somebody else raised or relabelled, once for each state of the objects."""
+    if o.traffic is None or o.traffic.version == facts.corrected:
+        return facts
+    if not is_.raised_outside(o, facts) and not is_.foreign_pins(o, facts):
+        return facts
+    return replace(facts, corrections=facts.corrections + 1, corrected=o.traffic.version)
+
+
+def note_waiting(o: Observed, facts: Facts, agenda: Agenda) -> Facts:
+    """Since when the next stage waits for pods: from the moment that nothing else holds it."""
+    if facts.phase is not Phase.PROGRESSING or facts.stage < 0 or facts.lowered_to is not None:
+        return facts
+    waits = is_.leaving(o, facts, agenda) and is_.ready(o) < is_.next_pods(o, facts)
+    if waits and facts.waiting_since is None:
+        return replace(facts, waiting_since=o.now)
+    if not waits and facts.waiting_since is not None:
+        return replace(facts, waiting_since=None)
+    return facts

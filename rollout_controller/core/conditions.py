@@ -1,0 +1,219 @@
+"""What can be said of an observed world: the predicates that transitions and effects share.
+
+Each is a small answer to one question. Those that depend on the time take the `Agenda`, so that a "not
+yet" also says when to ask again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from rollout_controller.core.agenda import Agenda
+from rollout_controller.core.model import Facts, Observed, Part, Phase, Pods, Stage
+from rollout_controller.core.stages import affordable, carried, need
+
+
+def deployment_present(o: Observed) -> bool:
+    """Whether there is a Deployment to write to."""
+    return o.workload is not None and Part.DEPLOYMENT not in o.absent
+
+
+def canary_share(o: Observed, facts: Facts) -> tuple[int, int]:
+    """The lowest and highest share of the canary's revision, (0, 0) without canary or traffic."""
+    if o.traffic is None or facts.canary is None:
+        return (0, 0)
+    return o.traffic.share(facts.canary)
+
+
+def handed_over(o: Observed) -> bool:
+    """Whether the canary's ReplicaSet belongs to the Deployment: from there on there is no way back."""
+    return o.workload is not None and o.workload.canary is not None and o.workload.canary.of == "deployment"
+
+
+def native_roll(o: Observed) -> Pods | None:
+    """The ReplicaSet with which the Deployment itself rolls the new template, if it has pods."""
+    if o.workload is None:
+        return None
+    return next(
+        (p for p in o.workload.others if p.of == "deployment" and p.current and (p.spec or p.existing)), None
+    )
+
+
+def leftovers(o: Observed) -> tuple[Pods, ...]:
+    """Canaries of ours that no release owns any more."""
+    return tuple(p for p in o.workload.others if p.of == "us") if o.workload else ()
+
+
+def ready(o: Observed) -> int:
+    """Ready endpoints of the canary."""
+    return o.workload.canary.ready_endpoints if o.workload and o.workload.canary else 0
+
+
+def stable_serves(o: Observed) -> bool:
+    """Whether traffic may be moved to stable: it has a ready endpoint, or nothing is served anyway.
+
+    Pods that could not be read do not stop a way back.
+    """
+    if Part.PODS in o.unread or o.workload is None or not deployment_present(o):
+        return True
+    stable = o.workload.stable
+    return (stable is not None and stable.ready_endpoints > 0) or ready(o) == 0
+
+
+def pods_lost(o: Observed, facts: Facts) -> bool:
+    """The canary is sent requests and has nobody to answer them."""
+    if o.workload is None or Part.PODS in o.unread or o.workload.replicas == 0 or not deployment_present(o):
+        return False
+    return facts.stage >= 0 and canary_share(o, facts)[1] > 0 and ready(o) == 0
+
+
+def desired_weight(facts: Facts) -> int:
+    """The share that the present stage gives the canary; less while pods are short."""
+    stage = facts.at
+    if stage is None:
+        return 0
+    return stage.weight if facts.lowered_to is None else min(facts.lowered_to, stage.weight)
+
+
+def short_of_pods(o: Observed, facts: Facts) -> int | None:
+    """The lower share that the ready canary pods still carry, None if they are enough for the stage.
+
+    A raised `replicas` is no shortage: pods are missing only if they are fewer than the number that the
+    share was granted on, too.
+    """
+    stage = facts.at
+    if stage is None or o.workload is None or Part.PODS in o.unread or not deployment_present(o):
+        return None
+    count = ready(o)
+    if count >= min(carried(stage.weight, o.workload.replicas), facts.granted):
+        return None
+    return min(affordable(count, o.workload.replicas), stage.weight)
+
+
+def foreign_pins(o: Observed, facts: Facts) -> bool:
+    """Whether somebody relabelled a subset in the middle of a stage."""
+    if o.traffic is None or facts.stage < 0 or handed_over(o):
+        return False
+    ours = {(facts.stable, facts.canary)}
+    if facts.phase is Phase.PROMOTING:
+        ours.add((facts.canary, facts.canary))
+    return o.traffic.subsets not in ours
+
+
+def lowered_outside(o: Observed, facts: Facts) -> bool:
+    """Whether the canary's share is below what was reached, and not by us."""
+    if o.traffic is None or foreign_pins(o, facts) or handed_over(o):
+        return False
+    return facts.stage >= 0 and canary_share(o, facts)[0] < facts.reached
+
+
+def raised_outside(o: Observed, facts: Facts) -> bool:
+    """Whether the canary subset's weight is above the stage's."""
+    stage = facts.at
+    if facts.phase is Phase.PROMOTING:
+        return False
+    return o.traffic is not None and stage is not None and o.traffic.canary_weight[1] > stage.weight
+
+
+def weights_settled(o: Observed, agenda: Agenda) -> bool:
+    """Whether the weights have been what they are for long enough that the proxies know."""
+    return o.traffic is None or agenda.due(o.traffic.weights_since + o.timing.settle)
+
+
+def pins_settled(o: Observed, agenda: Agenda) -> bool:
+    """Whether the subsets have been what they are for long enough that the proxies know."""
+    return o.traffic is None or agenda.due(o.traffic.subsets_since + o.timing.settle_relabel)
+
+
+def converged(o: Observed, facts: Facts, agenda: Agenda) -> bool:
+    """Whether the world is, and has settled, as the present stage wants it."""
+    stage = facts.at
+    if stage is None or o.traffic is None or facts.lowered_to is not None:
+        return False
+    as_wanted = o.traffic.subsets == (facts.stable, facts.canary) and o.traffic.canary_weight == (
+        stage.weight,
+        stage.weight,
+    )
+    return as_wanted and weights_settled(o, agenda)
+
+
+def held_long_enough(o: Observed, facts: Facts, agenda: Agenda) -> bool:
+    """Whether the present stage has had its `min_duration` (or bake) since it settled."""
+    stage = facts.at
+    if stage is None or facts.since is None:
+        return False
+    return agenda.due(facts.since + o.timing.settle + stage.min_duration)
+
+
+def gate_passes(o: Observed, facts: Facts) -> bool:
+    """Whether the gate lets the present stage go: a pass for exactly this stretch, given by a live evaluator."""
+    stage = facts.at
+    if stage is None or not stage.gate:
+        return stage is not None
+    return o.verdict is not None and o.verdict.result == "pass" and o.verdict.key == facts.key
+
+
+def exit_held(o: Observed, facts: Facts, agenda: Agenda) -> bool:
+    """Whether the present stage's own conditions for leaving it hold (approval apart)."""
+    if facts.stage < 0:
+        return True
+    return converged(o, facts, agenda) and held_long_enough(o, facts, agenda) and gate_passes(o, facts)
+
+
+def next_stage(facts: Facts) -> Stage | None:
+    """The stage that comes next, the last one after `promote: full`; None after the last."""
+    if facts.stage >= facts.last:
+        return None
+    return facts.plan[facts.last if facts.approved == "full" else facts.stage + 1]
+
+
+def next_pods(o: Observed, facts: Facts) -> int:
+    """The ready canary pods without which the next stage is not entered; after the last: all."""
+    replicas = o.workload.replicas if o.workload else 0
+    stage = next_stage(facts)
+    return replicas if stage is None else need(stage, replicas)
+
+
+def leaving(o: Observed, facts: Facts, agenda: Agenda) -> bool:
+    """Whether only pods are wanting for the next stage: exit held or approved, and the world converged."""
+    stage = facts.at
+    if stage is None:
+        return True
+    if facts.approved == "full" or (facts.approved == "step" and stage is not None):
+        return converged(o, facts, agenda)
+    return exit_held(o, facts, agenda) and not stage.approval
+
+
+def prepared(o: Observed, facts: Facts, agenda: Agenda) -> bool:
+    """Whether the way for the first stage is laid: home, pinned, settled, and the canary made."""
+    if o.traffic is None or o.workload is None or o.workload.canary is None:
+        return False
+    laid = o.traffic.subsets == (facts.stable, facts.canary) and o.traffic.canary_weight == (0, 0)
+    return laid and not handed_over(o) and pins_settled(o, agenda)
+
+
+def drained(o: Observed, revision: str, since: timedelta, agenda: Agenda) -> bool:
+    """Whether a revision without share may lose its pods: `since` has passed and no requests arrive.
+
+    Metrics that say requests still arrive, or that were not asked yet, are waited for at most
+    `quiet_limit`; metrics that have no answer are not waited for.
+    """
+    if o.traffic is None:
+        return True
+    home = max(o.traffic.weights_since, o.traffic.subsets_since)
+    if not agenda.due(home + since):
+        return False
+    if o.busy.get(revision, True) in {False, None}:
+        return True
+    return agenda.due(home + o.timing.quiet_limit)
+
+
+def at_rest(o: Observed) -> bool:
+    """Whether nothing of a release is left in mesh and cluster: home, un-pinned, no canary, no native roll."""
+    calm = o.traffic is None or (o.traffic.canary_weight == (0, 0) and not o.traffic.pinned)
+    return (
+        calm
+        and (o.workload is None or o.workload.canary is None)
+        and not leftovers(o)
+        and native_roll(o) is None
+    )

@@ -1,0 +1,131 @@
+"""What status shows a person, rendered from observation and facts; it moves with neither clock nor attempts."""
+
+from __future__ import annotations
+
+from rollout_controller.core import conditions as is_
+from rollout_controller.core.model import Display, Facts, Observed, PausedBy, Phase
+
+
+def display(o: Observed, facts: Facts) -> Display:
+    """The words and numbers beyond the facts."""
+    verdict = o.verdict if o.verdict is not None and facts.canary == o.verdict.key.canary else None
+    running = facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}
+    return Display(
+        message=_message(o, facts),
+        step=step(facts),
+        weight=is_.canary_share(o, facts)[0],
+        readings=verdict.readings if verdict is not None and running else (),
+        verdict=verdict.result if verdict is not None and running else None,
+        sentence=verdict.sentence if verdict is not None and running else "",
+        findings=o.findings,
+        image=o.workload.image if o.workload else "",
+        observed_generation=o.generation,
+    )
+
+
+def step(facts: Facts) -> str:
+    """`3/5`; empty while no release runs."""
+    return f"{facts.stage + 1}/{len(facts.plan)}" if facts.plan else ""
+
+
+def _message(o: Observed, facts: Facts) -> str:
+    if o.unread:
+        return f"cannot read {', '.join(sorted(o.unread))} just now; nothing is changed"
+    words = {
+        Phase.INITIALIZING: _initializing,
+        Phase.INVALID: _invalid,
+        Phase.HEALTHY: _healthy,
+        Phase.PROGRESSING: _progressing,
+        Phase.PAUSED: _paused,
+        Phase.PROMOTING: _promoting,
+        Phase.REVERTING: _reverting,
+        Phase.REVERTED: _reverted,
+    }[facts.phase](o, facts)
+    warning = next((str(f) for f in o.findings if f.severity == "warning"), "")
+    return f"{words} ({warning})" if warning else words
+
+
+def _initializing(o: Observed, facts: Facts) -> str:
+    if facts.reason:
+        return f"{facts.reason}; waiting until the Deployment has come to rest"
+    if not is_.at_rest(o):
+        return "taking back what an earlier release left in the mesh"
+    return "waiting until one version of the Deployment is ready and serves alone"
+
+
+def _invalid(o: Observed, facts: Facts) -> str:
+    return str(o.error) if o.error is not None else facts.reason
+
+
+def _healthy(o: Observed, facts: Facts) -> str:
+    last = facts.history[-1] if facts.history else None
+    if last is not None and last.outcome == "Promoted" and last.revision == facts.stable:
+        return f"stable {facts.stable} serves everybody; promoted from canary"
+    return f"stable {facts.stable} serves everybody"
+
+
+def _place(facts: Facts) -> str:
+    stage = facts.at
+    return "preparing the first step" if stage is None else f"step {step(facts)} at {stage.weight} %"
+
+
+def _judged(o: Observed, facts: Facts) -> str:
+    if o.verdict is None or o.verdict.key != facts.key:
+        return "waiting for the first readings"
+    return o.verdict.sentence or f"verdict {o.verdict.result}"
+
+
+def _progressing(o: Observed, facts: Facts) -> str:
+    place, ready = _place(facts), is_.ready(o)
+    if facts.stage < 0:
+        if o.workload is not None and o.workload.canary is not None:
+            return f"{place}: {ready} of {is_.next_pods(o, facts)} canary pods ready"
+        return f"{place}: pinning the subsets to stable {facts.stable} and canary {facts.canary}"
+    if facts.lowered_to is not None:
+        return f"{place}: lowered to {facts.lowered_to} % as only {ready} of {facts.granted} canary pods are ready"
+    if facts.waiting_since is not None:
+        return f"{place}: passed; waiting for canary pods, {ready} of {is_.next_pods(o, facts)} ready"
+    return f"{place}: {_judged(o, facts)}"
+
+
+def _paused(o: Observed, facts: Facts) -> str:
+    way_out = {
+        PausedBy.SPEC: "set spec.paused to false to go on",
+        PausedBy.COMMAND: "annotate resume, promote or abort",
+        PausedBy.APPROVAL: f"annotate promote={facts.canary}/{facts.stage + 1} or abort",
+        PausedBy.INCONCLUSIVE: "goes on with the first pass; or annotate resume, promote or abort",
+        PausedBy.FINDING: "goes on when cured",
+        PausedBy.MAX_DURATION: "annotate resume, promote or abort",
+        None: "annotate resume, promote or abort",
+    }[facts.paused_by]
+    judged = (
+        f"; {_judged(o, facts)}" if facts.stage >= 0 and facts.paused_by is not PausedBy.INCONCLUSIVE else ""
+    )
+    return f"{_place(facts)}, paused: {facts.reason}{judged}; {way_out}"
+
+
+def _promoting(o: Observed, facts: Facts) -> str:
+    w = o.workload
+    if is_.handed_over(o):
+        old = w.stable.existing if w is not None and w.stable is not None else 0
+        if old:
+            return f"handed over to the Deployment; {old} old pods are ending"
+        return "handed over to the Deployment; taking the pins off"
+    if w is not None and is_.ready(o) < w.replicas:
+        return f"at 100 %; waiting for canary pods before the hand-over, {is_.ready(o)} of {w.replicas} ready"
+    return f"at 100 %: handing {facts.canary} over to the Deployment"
+
+
+def _reverting(o: Observed, facts: Facts) -> str:
+    if not is_.stable_serves(o) and is_.canary_share(o, facts) != (0, 0):
+        return f"stable {facts.stable} has no ready pod to go back to, so the canary keeps its share: {facts.reason}"
+    if is_.canary_share(o, facts) != (0, 0):
+        return f"sending everybody back to stable {facts.stable}: {facts.reason}"
+    return f"everybody is back on stable {facts.stable}, the canary is drained: {facts.reason}"
+
+
+def _reverted(o: Observed, facts: Facts) -> str:
+    return (
+        f"canary {facts.canary} was taken back: {facts.reason}; stable {facts.stable} serves everybody. "
+        "Change the template, or annotate retry"
+    )

@@ -1,0 +1,333 @@
+"""Which events occur in an observed world: one detector per row of the table.
+
+A detector answers None (does not occur) or the reason, a phrase that a person reads after the name of the
+new phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rollout_controller.core import conditions as is_
+from rollout_controller.core.agenda import Agenda
+from rollout_controller.core.commands import bound_to
+from rollout_controller.core.model import RUNNING, Command, Facts, Observed, Part, PausedBy, Phase
+from rollout_controller.core.table import Event
+
+Detector = Callable[[Observed, Facts, Agenda], str | None]
+
+MAX_CORRECTIONS = 3
+"""How often a release puts back what somebody else raised or relabelled before it gives up."""
+MAX_SHORTAGES = 3
+"""How often a share is lowered for want of pods before the canary counts as failing."""
+
+
+def command_of(o: Observed, facts: Facts) -> Command | None:
+    """The command that may be executed in this pass: claimed, or an abort in any form; not one done before."""
+    command = o.command
+    if command is None or command.token == facts.token:
+        return None
+    return command if command.claimed or command.verb == "abort" else None
+
+
+def _verb(o: Observed, facts: Facts, verb: str) -> Command | None:
+    command = command_of(o, facts)
+    return command if command is not None and command.verb == verb else None
+
+
+def _deleted(o: Observed, _f: Facts, _a: Agenda) -> str | None:
+    return "the Rollout is deleted" if o.deleting else None
+
+
+def _abort(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    command = _verb(o, f, "abort")
+    if command is not None:
+        return (
+            f"aborted by command: {command.value}"
+            if command.value not in {"", "true"}
+            else "aborted by command"
+        )
+    if f.phase not in RUNNING or f.phase is Phase.REVERTING:
+        return None
+    if is_.lowered_outside(o, f):
+        share, who = is_.canary_share(o, f)[0], _who(o)
+        return f"{who} lowered the canary's share from {f.reached} % to {share} %, which counts as an abort"
+    if f.corrections > MAX_CORRECTIONS:
+        return f"{_who(o)} keeps changing the weights or subsets ({f.corrections} times), which counts as an abort"
+    return None
+
+
+def _who(o: Observed) -> str:
+    return (
+        f'field manager "{o.traffic.changed_by}"' if o.traffic and o.traffic.changed_by else "somebody else"
+    )
+
+
+def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:
+    if f.phase not in RUNNING or f.canary is None:
+        return None
+    v = o.verdict
+    if v is not None and v.result == "fail" and v.key.canary == f.canary and f.approved != "full":
+        return v.sentence or "the gate fails"
+    if is_.pods_lost(o, f):
+        return "all canary pods are lost: none is ready"
+    if f.shortages > MAX_SHORTAGES:
+        return f"canary pods keep failing: {f.shortages} times fewer were ready than the share needs"
+    if o.policy is not None and o.policy.inconclusive_then == "Revert" and _unclear_for_too_long(o, f, a):
+        return _unclear_words(o)
+    if f.waiting_since is not None and _deadline(o, f, a):
+        return f"canary pods were not ready within progressDeadline: {_counts(o, f)}"
+    return None
+
+
+def _deadline(o: Observed, f: Facts, a: Agenda) -> bool:
+    """Waiting for more pods than were granted ends with the deadline only while the release progresses."""
+    if (
+        o.policy is None
+        or f.waiting_since is None
+        or (f.phase is not Phase.PROGRESSING and f.lowered_to is None)
+    ):
+        return False
+    return a.due(f.waiting_since + o.policy.progress_deadline)
+
+
+def _counts(o: Observed, f: Facts) -> str:
+    wanted = is_.next_pods(o, f) if f.lowered_to is None else f.granted
+    return f"{is_.ready(o)} of {wanted} ready"
+
+
+def _stable_gone(o: Observed, f: Facts, a: Agenda) -> str | None:
+    w = o.workload
+    if w is None or w.paused or is_.native_roll(o) is None or Part.PODS in o.unread or f.phase not in RUNNING:
+        return None
+    if w.stable is not None and w.stable.ready_endpoints > 0:
+        return None
+    return (
+        "the Deployment was un-paused and rolls by itself, and stable has no ready endpoint: the roll goes on"
+    )
+
+
+def _native_roll(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    w = o.workload
+    if w is None or w.paused or not is_.deployment_present(o) or not w.synced or w.target == f.stable:
+        return None
+    if f.phase not in RUNNING or is_.native_roll(o) is not None:
+        who = f' by field manager "{w.changed_by}"' if w.changed_by else ""
+        return f"NativeRoll: the Deployment was un-paused{who} and rolls the new template by itself"
+    return None
+
+
+def _error(o: Observed, _f: Facts, _a: Agenda) -> str | None:
+    return str(o.error) if o.error is not None else None
+
+
+def _cured(o: Observed, _f: Facts, _a: Agenda) -> str | None:
+    return None if o.error is not None or o.unread else "what was wrong is cured"
+
+
+def _template_stable(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    if o.workload is None or not is_.deployment_present(o) or o.workload.target != f.stable:
+        return None
+    return "the Deployment's template is stable's again"
+
+
+def _template_new(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    w = o.workload
+    if w is None or not is_.deployment_present(o) or w.target in {f.stable, f.canary}:
+        return None
+    if f.phase is Phase.HEALTHY and not w.paused:
+        return None
+    return f"new revision {w.target}"
+
+
+def _hold(o: Observed, f: Facts, a: Agenda) -> str | None:
+    command = _verb(o, f, "pause")
+    if command is not None:
+        return command.value if command.value not in {"", "true"} else "paused by command"
+    if f.phase is not Phase.PROGRESSING:
+        return None
+    found = hold_by_itself(o, f, a)
+    return found[1] if found else None
+
+
+def hold_by_itself(o: Observed, f: Facts, a: Agenda) -> tuple[PausedBy, str] | None:
+    """What pauses a progressing release without anybody's command, and the words for it."""
+    if o.policy is None:
+        return None
+    if o.policy.paused:
+        return PausedBy.SPEC, "spec.paused is true"
+    stage = f.at
+    if stage is None or f.since is None or f.approved is not None:
+        return None
+    if o.policy.inconclusive_then == "Pause" and _unclear_for_too_long(o, f, a):
+        return PausedBy.INCONCLUSIVE, _unclear_words(o)
+    begun = f.since + o.timing.settle + stage.min_duration
+    if a.due(begun + o.policy.max_duration) and not is_.leaving(o, f, a) and f.waiting_since is None:
+        return PausedBy.MAX_DURATION, f"the step {stage.name} took longer than maxDuration"
+    return None
+
+
+def _unclear_for_too_long(o: Observed, f: Facts, a: Agenda) -> bool:
+    """Whether the gate has had no clear answer for as long as the policy allows."""
+    stage = f.at
+    if stage is None or not stage.gate or f.since is None or o.policy is None:
+        return False
+    if f.gate == "pass" and f.gate_since is not None:
+        return False
+    begun = f.since + o.timing.settle
+    if f.gate == "inconclusive" and f.gate_since is not None:
+        begun = max(begun, f.gate_since)
+    return a.due(begun + o.policy.inconclusive_after)
+
+
+def _unclear_words(o: Observed) -> str:
+    sentence = o.verdict.sentence if o.verdict is not None else ""
+    return f"no clear verdict: {sentence}" if sentence else "no clear verdict: the gate has no answer yet"
+
+
+def _resume(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    command = _verb(o, f, "resume")
+    if command is None:
+        return None
+    return "resumed by command"
+
+
+def _cause_gone(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    if f.paused_by is PausedBy.SPEC and o.policy is not None and not o.policy.paused:
+        return "spec.paused is no longer true"
+    if f.paused_by is PausedBy.FINDING and o.error is None and not o.unread:
+        return "the finding is cured"
+    if f.paused_by is PausedBy.INCONCLUSIVE and is_.gate_passes(o, f):
+        return "the gate passes"
+    return None
+
+
+def _promote(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    command = _verb(o, f, "promote")
+    return None if command is None or command.value == "full" else "promoted by command"
+
+
+def _promote_full(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    command = _verb(o, f, "promote")
+    return "promoted to 100 % by command" if command is not None and command.value == "full" else None
+
+
+def _retry(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    return "retried by command" if _verb(o, f, "retry") is not None else None
+
+
+def _approval(o: Observed, f: Facts, a: Agenda) -> str | None:
+    stage = f.at
+    if stage is None or not stage.approval or f.approved is not None or not is_.exit_held(o, f, a):
+        return None
+    return f"step {stage.name} passed its gate and waits for approval"
+
+
+def _advance(o: Observed, f: Facts, a: Agenda) -> str | None:
+    if (
+        o.workload is None
+        or not is_.deployment_present(o)
+        or o.workload.replicas == 0
+        or not o.workload.synced
+    ):
+        return None
+    if f.stage < 0 and not is_.prepared(o, f, a):
+        return None
+    enough = is_.ready(o) >= is_.next_pods(o, f) and Part.PODS not in o.unread
+    if not enough or is_.ready(o) == 0 or not is_.leaving(o, f, a):
+        return None
+    return "the canary's pods are ready" if f.stage < 0 else "step passed"
+
+
+def _empty(o: Observed, f: Facts, a: Agenda) -> str | None:
+    if (
+        o.workload is None
+        or not is_.deployment_present(o)
+        or o.workload.replicas
+        or o.workload.canary is None
+    ):
+        return None
+    return "the Deployment has 0 replicas" if is_.pins_settled(o, a) else None
+
+
+def _home(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    if o.unread or not is_.at_rest(o):
+        return None
+    if f.phase is Phase.REVERTING:
+        return "home"
+    w = o.workload
+    if w is None or not w.synced or not w.labelled or stable_candidate(o) is None:
+        return None
+    return "adopted"
+
+
+def stable_candidate(o: Observed) -> str | None:
+    """The revision that a Rollout without memory takes for stable: the only ReplicaSet that is in use.
+
+    None while the Deployment rolls by itself, or while it has no ready pod yet.
+    """
+    w = o.workload
+    if w is None or not is_.deployment_present(o):
+        return None
+    known = [p for p in (w.stable, *w.others) if p is not None and p.of == "deployment"]
+    active = [p for p in known if p.spec or p.existing] or [p for p in known if p.current and w.replicas == 0]
+    if len(active) != 1:
+        return None
+    (only,) = active
+    usable = only.current and (only.ready_endpoints > 0 or w.replicas == 0)
+    return only.hash if usable or w.paused else None
+
+
+def _finished(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    w = o.workload
+    if o.unread or w is None or (w.stable is not None and (w.stable.existing or w.stable.spec)):
+        return None
+    if o.traffic is not None and (o.traffic.pinned or o.traffic.canary_weight != (0, 0)):
+        return None
+    return "the Deployment runs the new version"
+
+
+def promote_refusal(o: Observed, f: Facts, command: Command) -> str | None:
+    """Why a promote makes no sense here although the phase would allow it, None if it does."""
+    if bound_to(command.value, f) == "past":
+        return f"{command.value} is not this release's present or a coming step"
+    if command.value != "full" and f.stage < 0:
+        return "no step has begun yet; use full to go straight to 100 %"
+    return None
+
+
+def resume_refusal(_o: Observed, f: Facts, _command: Command) -> str | None:
+    """Why a resume does not end this pause, None if it does."""
+    return (
+        {
+            PausedBy.APPROVAL: "this step waits for an approval: annotate promote",
+            PausedBy.SPEC: "spec.paused holds it: set it to false",
+            PausedBy.FINDING: "a finding holds it: cure it and it goes on by itself",
+        }.get(f.paused_by)
+        if f.paused_by is not None
+        else None
+    )
+
+
+DETECTORS: dict[Event, Detector] = {
+    Event.DELETED: _deleted,
+    Event.ABORT: _abort,
+    Event.FAILED: _failed,
+    Event.STABLE_GONE: _stable_gone,
+    Event.NATIVE_ROLL: _native_roll,
+    Event.ERROR: _error,
+    Event.CURED: _cured,
+    Event.TEMPLATE_STABLE: _template_stable,
+    Event.TEMPLATE_NEW: _template_new,
+    Event.HOLD: _hold,
+    Event.RESUME: _resume,
+    Event.CAUSE_GONE: _cause_gone,
+    Event.PROMOTE: _promote,
+    Event.PROMOTE_FULL: _promote_full,
+    Event.RETRY: _retry,
+    Event.APPROVAL: _approval,
+    Event.ADVANCE: _advance,
+    Event.EMPTY: _empty,
+    Event.HOME: _home,
+    Event.FINISHED: _finished,
+}

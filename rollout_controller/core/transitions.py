@@ -1,0 +1,266 @@
+"""From an observed world to new facts: the table's rows tried in order, and what taking one changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from rollout_controller.core import conditions as is_
+from rollout_controller.core import events
+from rollout_controller.core.agenda import Agenda
+from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, PausedBy, Phase
+from rollout_controller.core.table import TABLE, Cell, Event, State, To
+
+_COMMANDS = {
+    Event.ABORT: "abort",
+    Event.HOLD: "pause",
+    Event.RESUME: "resume",
+    Event.PROMOTE: "promote",
+    Event.PROMOTE_FULL: "promote",
+    Event.RETRY: "retry",
+}
+HISTORY = 10
+
+
+@dataclass(slots=True)
+class Step:
+    """What came of one look at the table."""
+
+    facts: Facts
+    notices: list[Notice] = field(default_factory=list)
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The row that was taken: the event, its words, and the command that caused it, if one did."""
+
+    event: Event
+    reason: str
+    command: Command | None
+
+
+def state_of(o: Observed, facts: Facts) -> State:
+    """The table's column for this world."""
+    if facts.phase is Phase.PROMOTING and is_.handed_over(o):
+        return State.HANDED_OVER
+    return State(facts.phase.value)
+
+
+def advance(o: Observed, facts: Facts, agenda: Agenda) -> Step:
+    """Take the first row of the table that leads somewhere."""
+    step = Step(facts)
+    state = state_of(o, facts)
+    for event, detect in events.DETECTORS.items():
+        reason = detect(o, step.facts, agenda)
+        if reason is None:
+            continue
+        cell = TABLE[event, state]
+        command = _command(o, step.facts, event)
+        refusal = _refusal(o, step.facts, event, cell, command)
+        if refusal is not None and command is not None:
+            step.facts = replace(step.facts, token=command.token)
+            step.notices.append(Notice("Warning", "CommandRefused", f"{command.verb} is dropped: {refusal}"))
+            continue
+        if cell in {Cell.NOTHING, Cell.STAY, Cell.REFUSE}:
+            if command is not None:
+                step.facts = replace(step.facts, token=command.token)
+            continue
+        if command is not None:
+            step.facts = replace(step.facts, token=command.token)
+        _take(step, o, _Taken(event, reason, command), cell)
+        break
+    return step
+
+
+def _command(o: Observed, facts: Facts, event: Event) -> Command | None:
+    command = events.command_of(o, facts)
+    return command if command is not None and command.verb == _COMMANDS.get(event) else None
+
+
+def _refusal(o: Observed, facts: Facts, event: Event, cell: To, command: Command | None) -> str | None:
+    """Why the command of this row is dropped, None if it is carried out (or there is none)."""
+    if command is None:
+        return None
+    phase = facts.phase.value
+    if cell is Cell.REFUSE or cell is Cell.NOTHING:
+        if event is Event.ABORT and facts.phase is Phase.PROMOTING:
+            return "the new version was handed over to the Deployment; go back with kubectl rollout undo"
+        return f"it has no meaning while the Rollout is {phase}"
+    if cell is Cell.STAY and event is Event.HOLD:
+        return (
+            f"the Rollout is {phase} already"
+            if facts.phase is Phase.PAUSED
+            else f"it cannot hold while {phase}"
+        )
+    if event in {Event.PROMOTE, Event.PROMOTE_FULL}:
+        return events.promote_refusal(o, facts, command)
+    if event is Event.RESUME:
+        return events.resume_refusal(o, facts, command)
+    return None
+
+
+def _take(step: Step, o: Observed, taken: _Taken, cell: To) -> None:
+    event, reason = taken.event, taken.reason
+    if cell is Cell.GONE:
+        if is_.at_rest(o):
+            step.gone = True
+        else:
+            _revert(step, reason)
+    elif cell is Cell.NOTE:
+        step.facts = replace(step.facts, approved="full" if event is Event.PROMOTE_FULL else "step")
+        step.notices.append(Notice("Normal", "Approved", reason))
+    elif cell is Cell.NEXT:
+        _next(step, o)
+    elif cell is Cell.BY_TEMPLATE:
+        _come_home(step, o)
+    elif cell is Phase.REVERTING:
+        _revert(step, reason)
+    elif cell is Phase.PAUSED:
+        _pause(step, o, taken)
+    elif cell is Phase.PROGRESSING:
+        _progress(step, o, taken)
+    elif cell is Phase.HEALTHY:
+        _be_healthy(step, o, taken)
+    elif cell is Phase.PROMOTING:
+        step.facts = replace(step.facts, phase=Phase.PROMOTING, waiting_since=None)
+        step.notices.append(Notice("Normal", "Promoting", reason))
+    elif isinstance(cell, Phase):
+        _start_over(step, cell, taken)
+
+
+def _next(step: Step, o: Observed) -> None:
+    """Enter the next stage, or leave the last one for the graduation."""
+    f = step.facts
+    following = is_.next_stage(f)
+    if following is None:
+        step.facts = replace(f, phase=Phase.PROMOTING, waiting_since=None, reason="")
+        step.notices.append(
+            Notice("Normal", "Promoting", "the last step passed: the new version is handed over")
+        )
+        return
+    index = f.last if f.approved == "full" else f.stage + 1
+    step.facts = replace(
+        f,
+        stage=index,
+        since=o.now,
+        granted=is_.ready(o),
+        gate=None,
+        gate_since=None,
+        failures=0,
+        approved=None if f.approved == "step" else f.approved,
+        waiting_since=None,
+    )
+    words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {following.weight} %"
+    step.notices.append(Notice("Normal", "StepStarted", words))
+
+
+def _revert(step: Step, reason: str) -> None:
+    f = step.facts
+    step.facts = replace(
+        f,
+        phase=Phase.REVERTING,
+        reason=reason,
+        paused_by=None,
+        approved=None,
+        waiting_since=None,
+        lowered_to=None,
+        reached=0,
+    )
+    step.notices.append(Notice("Warning", "Reverting", f"everybody goes back to {f.stable}: {reason}"))
+
+
+def _come_home(step: Step, o: Observed) -> None:
+    """After everything was taken back: what the Deployment asks for now decides where to go."""
+    f = step.facts
+    if o.deleting:
+        step.gone = True
+        return
+    if f.canary is not None:
+        step.facts = f = _remember(f, o, "Reverted")
+    if o.workload is None or not is_.deployment_present(o):
+        step.facts = _forget(f, Phase.INITIALIZING)
+    elif o.workload.target == f.stable:
+        step.facts = replace(_forget(f, Phase.HEALTHY), reason=f.reason)
+        step.notices.append(Notice("Normal", "Healthy", f"stable {f.stable} serves everybody"))
+    elif o.workload.target == f.canary:
+        step.facts = replace(_forget(f, Phase.REVERTED), canary=f.canary, reason=f.reason)
+        step.notices.append(Notice("Warning", "Reverted", f"canary {f.canary} is gone: {f.reason}"))
+    else:
+        _begin(step, o, f"new revision {o.workload.target}")
+
+
+def _begin(step: Step, o: Observed, reason: str) -> None:
+    """Start a release of what the Deployment asks for, with the stages of this moment's spec."""
+    target = o.workload.target if o.workload else None
+    plan = o.policy.stages if o.policy else ()
+    fresh = _forget(step.facts, Phase.PROGRESSING)
+    step.facts = replace(fresh, canary=target, plan=plan, started=o.now, waiting_since=o.now)
+    step.notices.append(Notice("Normal", "Started", f"release of {target} beside {fresh.stable}: {reason}"))
+
+
+def _progress(step: Step, o: Observed, taken: _Taken) -> None:
+    f, event, reason = step.facts, taken.event, taken.reason
+    if event in {Event.TEMPLATE_NEW, Event.RETRY}:
+        _begin(step, o, reason)
+        return
+    go = replace(
+        f, phase=Phase.PROGRESSING, paused_by=None, reason="", waiting_since=None if f.stage >= 0 else o.now
+    )
+    if event in {Event.PROMOTE, Event.PROMOTE_FULL}:
+        go = replace(go, approved="full" if event is Event.PROMOTE_FULL else "step")
+    elif f.paused_by is not PausedBy.INCONCLUSIVE or event is Event.RESUME:
+        renewed = o.now if f.stage >= 0 else None
+        go = replace(go, since=renewed, gate=None, gate_since=None)
+    if f.lowered_to is not None:
+        go = replace(go, waiting_since=f.waiting_since)
+    step.facts = go
+    step.notices.append(Notice("Normal", "Resumed", reason))
+
+
+def _pause(step: Step, o: Observed, taken: _Taken) -> None:
+    f, reason = step.facts, taken.reason
+    by = {Event.ERROR: PausedBy.FINDING, Event.APPROVAL: PausedBy.APPROVAL}.get(taken.event, PausedBy.COMMAND)
+    if taken.event is Event.HOLD and taken.command is None:
+        found = events.hold_by_itself(o, f, Agenda(o.now))
+        by = found[0] if found else PausedBy.SPEC
+    waiting = f.waiting_since if f.lowered_to is not None else None
+    step.facts = replace(f, phase=Phase.PAUSED, paused_by=by, reason=reason, waiting_since=waiting)
+    wrong = by in {PausedBy.FINDING, PausedBy.INCONCLUSIVE, PausedBy.MAX_DURATION}
+    step.notices.append(Notice("Warning" if wrong else "Normal", "Paused", reason))
+
+
+def _be_healthy(step: Step, o: Observed, taken: _Taken) -> None:
+    f, event = step.facts, taken.event
+    if event is Event.FINISHED:
+        f = _remember(f, o, "Promoted")
+        step.facts = replace(_forget(f, Phase.HEALTHY), stable=f.canary)
+        step.notices.append(Notice("Normal", "Promoted", f"{f.canary} is the Deployment's own version now"))
+    elif event is Event.HOME:
+        step.facts = replace(_forget(f, Phase.HEALTHY), stable=events.stable_candidate(o))
+        step.notices.append(Notice("Normal", "Healthy", f"adopted: stable is {step.facts.stable}"))
+    else:
+        step.facts = _forget(f, Phase.HEALTHY)
+        step.notices.append(Notice("Normal", "Healthy", taken.reason))
+
+
+def _start_over(step: Step, phase: Phase, taken: _Taken) -> None:
+    """To Initializing or Invalid: what is stable is found out anew."""
+    f, event, reason = step.facts, taken.event, taken.reason
+    kept = f.stable if phase is Phase.INVALID else None
+    step.facts = replace(_forget(f, phase), stable=kept, reason=reason if event is not Event.CURED else "")
+    warn = event in {Event.ERROR, Event.NATIVE_ROLL, Event.STABLE_GONE}
+    name = {Event.ERROR: "Invalid", Event.CURED: "Cured"}.get(event, "NativeRoll")
+    step.notices.append(Notice("Warning" if warn else "Normal", name, reason))
+
+
+def _forget(f: Facts, phase: Phase) -> Facts:
+    """The facts that outlive a release: stable, the last command's token and the history."""
+    return Facts(phase=phase, stable=f.stable, token=f.token, history=f.history)
+
+
+def _remember(f: Facts, o: Observed, outcome: str) -> Facts:
+    started = f.started or o.now
+    line = Outcome(
+        f.canary or "", "Promoted" if outcome == "Promoted" else "Reverted", f.reason, o.now, o.now - started
+    )
+    return replace(f, history=(*f.history, line)[-HISTORY:])
