@@ -1,0 +1,113 @@
+"""Which Rollouts to wake when an object changes: found from what their specs name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rollout_controller.api.names import LABEL
+from rollout_controller.kube.store import Change
+from rollout_controller.ports import Json, Key, Kind, Ref
+
+
+class Index:
+    """Kept from the specs of the Rollouts; the cache is asked for owners, nothing else.
+
+    A Service is not named in a spec: a change of one wakes the Rollouts of its namespace. What is kept of a
+    Service, selector and ports, hardly ever changes.
+    """
+
+    def __init__(self, cached: Callable[[Kind, str, str], Json | None]) -> None:
+        self._cached = cached
+        self._named: dict[Ref, set[Key]] = defaultdict(set)
+        self._rollouts: dict[str, set[Key]] = defaultdict(set)
+
+    def woken_by(self, kind: Kind, change: Change) -> set[Key]:
+        """The Rollouts whose decision may rest on the object that changed, as it was and as it is."""
+        if kind is Kind.ROLLOUT:
+            return {self._indexed(change)}
+        return {key for obj in change if obj is not None for key in self._keys(kind, obj)}
+
+    def _indexed(self, change: Change) -> Key:
+        present = change.new or change.old
+        assert present is not None, "a change is of something"  # noqa: S101
+        key = Key(present["metadata"]["namespace"], present["metadata"]["name"])
+        if change.old is not None:
+            self._rollouts[key.namespace].discard(key)
+            for ref in references(change.old):
+                self._named[ref].discard(key)
+                if not self._named[ref]:
+                    del self._named[ref]
+        if change.new is not None:
+            self._rollouts[key.namespace].add(key)
+            for ref in references(change.new):
+                self._named[ref].add(key)
+        return key
+
+    def _keys(self, kind: Kind, obj: Json) -> Iterator[Key]:
+        namespace = obj["metadata"]["namespace"]
+        if kind is Kind.SERVICE:
+            yield from self._rollouts.get(namespace, ())
+        elif kind is Kind.REPLICA_SET:
+            yield from self._of_replica_set(obj)
+        elif kind is Kind.POD:
+            yield from self._of_pod(obj)
+        else:
+            yield from self._named.get(Ref(kind, namespace, obj["metadata"]["name"]), ())
+            yield from self._labelled(obj)
+
+    def _labelled(self, obj: Json) -> Iterator[Key]:
+        name = (obj["metadata"].get("labels") or {}).get(LABEL)
+        key = Key(obj["metadata"]["namespace"], name or "")
+        if key in self._rollouts.get(key.namespace, ()):
+            yield key
+
+    def _of_replica_set(self, replica_set: Json) -> Iterator[Key]:
+        owner = controller_of(replica_set, "Deployment")
+        if owner:
+            yield from self._of_deployment(replica_set["metadata"]["namespace"], owner)
+        yield from self._labelled(replica_set)
+
+    def _of_pod(self, pod: Json) -> Iterator[Key]:
+        namespace = pod["metadata"]["namespace"]
+        owner = controller_of(pod, "ReplicaSet")
+        if not owner:
+            return
+        replica_set = self._cached(Kind.REPLICA_SET, namespace, owner)
+        if replica_set is not None:
+            yield from self._of_replica_set(replica_set)
+            return
+        # The ReplicaSet may be gone already, or not be seen yet: all of ours are named <deployment>-<hash>.
+        hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash", "")
+        if hash_ and owner.endswith(f"-{hash_}"):
+            yield from self._of_deployment(namespace, owner.removesuffix(f"-{hash_}"))
+
+    def _of_deployment(self, namespace: str, name: str) -> Iterator[Key]:
+        yield from self._named.get(Ref(Kind.DEPLOYMENT, namespace, name), ())
+
+
+def references(rollout: Json) -> set[Ref]:
+    """The objects that a Rollout's spec names; whatever is not of the right shape names nothing."""
+    namespace = rollout["metadata"]["namespace"]
+    spec = rollout.get("spec")
+    istio = _at(spec, "traffic", "istio")
+    services = _at(istio, "virtualServices")
+    named = [
+        (Kind.DEPLOYMENT, _at(spec, "workload", "deployment")),
+        (Kind.DESTINATION_RULE, _at(istio, "destinationRule", "name")),
+        *((Kind.VIRTUAL_SERVICE, _at(s, "name")) for s in (services if isinstance(services, list) else ())),
+    ]
+    return {Ref(kind, namespace, name) for kind, name in named if isinstance(name, str)}
+
+
+def controller_of(obj: Json, kind: str) -> str:
+    """The name of the owner of this kind that controls an object, "" if there is none."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return next((o["name"] for o in owners if o.get("controller") and o.get("kind") == kind), "")
+
+
+def _at(value: Any, *path: str) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,57 @@
+"""What the cache keeps of an object: all where it is patched or compared, little where there are many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from rollout_controller.ports import Json, Kind
+
+_POD_METADATA: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "labels",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "ownerReferences",
+)
+
+
+def _picked(source: Any, fields: Iterable[str]) -> Json:
+    return {name: source[name] for name in fields if name in source} if isinstance(source, dict) else {}
+
+
+def _pod(pod: Json) -> Json:
+    status = pod.get("status") or {}
+    conditions = [
+        _picked(c, ("type", "status", "lastTransitionTime")) for c in status.get("conditions") or ()
+    ]
+    return {
+        "metadata": _picked(pod.get("metadata"), _POD_METADATA),
+        "status": {**_picked(status, ("phase", "podIP")), "conditions": conditions},
+    }
+
+
+def _service(service: Json) -> Json:
+    metadata = _picked(service.get("metadata"), ("name", "namespace", "uid", "resourceVersion", "labels"))
+    return {"metadata": metadata, "spec": _picked(service.get("spec"), ("selector", "ports", "type"))}
+
+
+def _unmanaged(obj: Json) -> Json:
+    metadata = {k: v for k, v in (obj.get("metadata") or {}).items() if k != "managedFields"}
+    return {**obj, "metadata": metadata}
+
+
+_TRIMS: Final[dict[Kind, Callable[[Json], Json]]] = {
+    Kind.POD: _pod,
+    Kind.SERVICE: _service,
+    Kind.REPLICA_SET: _unmanaged,
+}
+
+
+def trim(kind: Kind, obj: Json) -> Json:
+    """The part of an object that the cache keeps; the object itself is left as it is."""
+    shorten = _TRIMS.get(kind)
+    return shorten(obj) if shorten else obj
