@@ -25,8 +25,8 @@ ISTIOD_GRPC_PORT = 15010
 ISTIOD_MONITORING_PORT = 15014
 GATEWAY_PORT = 80
 KUBELET_HEALTH_PORT = 10248
-FIRST_POD = 256
-"""Offset of the first pod's address in the pod network: 10.244.1.0."""
+FIRST_POD = 257
+"""Offset of the first pod's address in the pod network: 10.244.1.1."""
 
 FORWARDED = {
     "api": API_PORT,
