@@ -48,7 +48,7 @@ class StageStatus(StatusModel):
     since: Timestamp | None = None
     """When the stage began, or was resumed."""
     reached: int | None = None
-    """The canary's highest share of the traffic that was read back, in percent."""
+    """The canary's share that was last read back after a raise, or is about to be lowered to, in percent."""
     granted: int | None = None
     """Ready endpoints of the canary when that share was granted."""
     approved: str | None = None
@@ -57,8 +57,14 @@ class StageStatus(StatusModel):
     """Since when the stage waits for pods."""
     started: Timestamp | None = None
     """When the release began."""
+    lowered_to: int | None = None
+    """The share to which the stage's was lowered because canary pods were missing, in percent."""
+    shortages: int | None = None
+    """How often, in this release, the share was lowered because canary pods were missing."""
     corrections: int | None = None
     """How often, in this release, something changed by others was put back."""
+    corrected: str | None = None
+    """The versions of the objects for which that was last counted."""
 
 
 class PlannedStage(StatusModel):

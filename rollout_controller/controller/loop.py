@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rollout_controller.controller.queue import PASS_LIMIT, WORKERS, Pass, PassResult, Queue, Watcher
+from rollout_controller.controller.queue import PASS_LIMIT, WORKERS, Pass, Queue, Watcher
+from rollout_controller.controller.result import PassResult
 from rollout_controller.controller.wakeups import Wakeups
 from rollout_controller.ports import Key
 

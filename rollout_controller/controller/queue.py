@@ -12,11 +12,11 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, Protocol
 
 import structlog
 
+from rollout_controller.controller.result import PassResult
 from rollout_controller.ports import Key
 
 WORKERS: Final = 8
@@ -31,21 +31,6 @@ MANY: Final = 30
 """Passes in a row that asked for one more; the next ones are slowed down as if they had failed."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PassResult:
-    """How a pass ended.
-
-    `wake_at` is when to look again if nothing happens (None: when something does); `again` asks for another
-    pass at once, because this one changed the world or saw an old one; `failed` for another one later;
-    `gone` says that the Rollout does not exist any more.
-    """
-
-    wake_at: datetime | None = None
-    again: bool = False
-    failed: bool = False
-    gone: bool = False
 
 
 Pass = Callable[[Key], Awaitable[PassResult]]

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 import structlog
 
-from rollout_controller.controller.queue import FIRST_RETRY, LONGEST_RETRY, MANY, PassResult, Queue
+from rollout_controller.controller.queue import FIRST_RETRY, LONGEST_RETRY, MANY, Queue
+from rollout_controller.controller.result import PassResult
 from rollout_controller.ports import Key
 from tests.support.virtualtime import run_virtual
 

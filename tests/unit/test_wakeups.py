@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollout_controller.controller.loop import Loop
-from rollout_controller.controller.queue import PassResult
+from rollout_controller.controller.result import PassResult
 from rollout_controller.controller.wakeups import Wakeups
 from rollout_controller.ports import Key
 

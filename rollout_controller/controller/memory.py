@@ -1,0 +1,51 @@
+"""What the controller remembers of a Rollout besides its status: nothing that may decide, only sightings.
+
+Losing it, as a restart does, makes the next decisions later, never different.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rollout_controller.core.model import Hash, Traffic
+from rollout_controller.istio.reading import TrafficReading
+
+GATE_RETRY = timedelta(seconds=5)
+
+
+@dataclass(slots=True)
+class Gate:
+    """What dry runs of a template change said: that it is held, or why not, and when to ask again."""
+
+    uid: str = ""
+    holds: bool = False
+    problem: str = ""
+    ask_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Memory:
+    """The sightings of one Rollout: since when traffic is what it is, the gate, the last status write."""
+
+    weights: tuple[int, int] | None = None
+    weights_since: datetime | None = None
+    subsets: tuple[Hash | None, Hash | None] | None = None
+    subsets_since: datetime | None = None
+    gate: Gate | None = None
+    written_at: datetime | None = None
+
+    def sight(self, reading: TrafficReading, version: str, now: datetime) -> Traffic:
+        """The reading with since when it is so, as far as we saw."""
+        if reading.canary_weight != self.weights or self.weights_since is None:
+            self.weights, self.weights_since = reading.canary_weight, now
+        if reading.subsets != self.subsets or self.subsets_since is None:
+            self.subsets, self.subsets_since = reading.subsets, now
+        return Traffic(
+            canary_weight=reading.canary_weight,
+            subsets=reading.subsets,
+            weights_since=self.weights_since,
+            subsets_since=self.subsets_since,
+            version=version,
+            changed_by=reading.changed_by,
+        )

@@ -1,0 +1,173 @@
+"""From raw objects to one `Observed`: everything a decision rests on, read in one go.
+
+Plain coroutines over ports: each await is one call, so that a test can stop, fault or crash between any two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rollout_controller.api import names
+from rollout_controller.api.parse import SpecError, parse_spec
+from rollout_controller.controller.gate import check_gate
+from rollout_controller.controller.memory import Memory
+from rollout_controller.controller.policy import compile_policy
+from rollout_controller.controller.snapshot import Snapshot, take
+from rollout_controller.controller.status import facts_of
+from rollout_controller.controller.workload import read_workload
+from rollout_controller.core import commands
+from rollout_controller.core.conditions import desired_weight
+from rollout_controller.core.model import (
+    Facts,
+    Finding,
+    Hash,
+    Observed,
+    Part,
+    Phase,
+    Timing,
+    Traffic,
+    Verdict,
+)
+from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
+from rollout_controller.istio.preflight import preflight
+from rollout_controller.istio.reading import read_traffic
+from rollout_controller.ports import Clock, Cluster, Json, Key, Kind, Ref
+
+
+class Verdicts(Protocol):
+    """Where the evaluator leaves what it found."""
+
+    def verdict(self, key: Key) -> Verdict | None: ...
+
+    def busy(self, key: Key) -> Mapping[Hash, bool | None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One look at a Rollout; no snapshot if its spec cannot be used."""
+
+    observed: Observed
+    snapshot: Snapshot | None
+    rollout: Json
+
+
+class Observer:
+    """Reads Rollouts. `cluster` is asked, `clock` read once a look, `verdicts` looked up."""
+
+    def __init__(self, cluster: Cluster, clock: Clock, verdicts: Verdicts, timing: Timing) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._verdicts = verdicts
+        self._timing = timing
+
+    async def look(self, key: Key, memory: Memory, *, live: bool) -> Sighting | None:
+        """Everything about this Rollout, None if it does not exist.
+
+        Raises Unavailable, Refused or NotFound only if the Rollout itself cannot be read; other parts that
+        cannot are `unread`.
+        """
+        rollout = await self._cluster.get(Ref(Kind.ROLLOUT, *key), live=live)
+        if rollout is None:
+            return None
+        facts = facts_of(rollout.get("status") or {})
+        try:
+            spec = parse_spec(rollout.get("spec") or {})
+        except SpecError as wrong:
+            return self._unusable(rollout, facts, wrong)
+        snapshot = await take(self._cluster, rollout, spec, live=live)
+        now = self._clock.now()
+        gate = await check_gate(self._cluster, snapshot.deployment, key, memory, now)
+        metadata = rollout["metadata"]
+        observed = Observed(
+            now=now,
+            policy=compile_policy(spec),
+            generation=metadata.get("generation", 0),
+            facts=facts,
+            workload=read_workload(snapshot, facts),
+            traffic=_traffic(snapshot, facts, memory, now),
+            timing=self._timing,
+            deleting="deletionTimestamp" in metadata,
+            finalizer=names.FINALIZER in metadata.get("finalizers", ()),
+            command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
+            verdict=self._verdicts.verdict(key),
+            findings=snapshot.findings + _preflight(snapshot) + gate + _altered_canary(snapshot, facts),
+            busy=self._verdicts.busy(key),
+            absent=frozenset(snapshot.absent),
+            unread=frozenset(snapshot.unread),
+        )
+        return Sighting(observed, snapshot, rollout)
+
+    def _unusable(self, rollout: Json, facts: Facts, wrong: SpecError) -> Sighting:
+        """A stored spec that today's rules refuse: nothing is read and nothing moves until it is mended."""
+        metadata = rollout["metadata"]
+        findings = tuple(
+            Finding(
+                code="InvalidSpec",
+                severity="error",
+                object=f"Rollout {metadata['namespace']}/{metadata['name']}",
+                path=problem.path,
+                sentence=f"expected {problem.expected}, found {problem.found}",
+                fix="Correct the field and apply the Rollout again.",
+            )
+            for problem in wrong.problems
+        )
+        observed = Observed(
+            now=self._clock.now(),
+            policy=None,
+            generation=metadata.get("generation", 0),
+            facts=facts,
+            workload=None,
+            traffic=None,
+            timing=self._timing,
+            deleting="deletionTimestamp" in metadata,
+            finalizer=names.FINALIZER in metadata.get("finalizers", ()),
+            command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
+            findings=findings,
+            unread=frozenset(Part),
+        )
+        return Sighting(observed, None, rollout)
+
+
+def _preflight(snapshot: Snapshot) -> tuple[Finding, ...]:
+    return preflight(
+        snapshot.routing,
+        deployment=snapshot.deployment,
+        virtual_services=snapshot.virtual_services,
+        destination_rule=snapshot.destination_rule,
+        services=snapshot.services,
+        unread=snapshot.unread,
+    )
+
+
+def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) -> Traffic | None:
+    """What the routes say, None while there is nothing to read it from."""
+    if {Part.VIRTUAL_SERVICE, Part.DESTINATION_RULE} & snapshot.unread or not snapshot.virtual_services:
+        return None
+    expected = 0 if facts.phase is Phase.REVERTING else desired_weight(facts)
+    reading = read_traffic(snapshot.routing, snapshot.virtual_services, snapshot.destination_rule, expected)
+    objects = [*snapshot.virtual_services.values(), snapshot.destination_rule or {"metadata": {}}]
+    version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
+    return memory.sight(reading, version, now)
+
+
+def _altered_canary(snapshot: Snapshot, facts: Facts) -> tuple[Finding, ...]:
+    """A canary whose template somebody's policy changed on its way in is not what would be promoted."""
+    deployment = snapshot.deployment
+    if deployment is None or facts.canary is None or facts.phase not in {Phase.PROGRESSING, Phase.PAUSED}:
+        return ()
+    wanted = deployment["spec"]["template"]
+    for raw in snapshot.replica_sets.values():
+        mine = (raw["metadata"].get("labels") or {}).get(HASH_LABEL) == facts.canary
+        if (
+            mine
+            and template_hash(wanted) == facts.canary
+            and not same_template(raw["spec"]["template"], wanted)
+        ):
+            name = f"ReplicaSet {raw['metadata']['namespace']}/{raw['metadata']['name']}"
+            sentence = "the API server stored another pod template than the Deployment's"
+            fix = f"Exempt ReplicaSets labelled {names.LABEL} from the policy that changes them."
+            return (Finding("AlteredCanary", "error", name, "spec.template", sentence, fix),)
+    return ()

@@ -1,0 +1,185 @@
+"""One pass: observe, decide, and if there is anything to do, look at the live world, decide again, write that.
+
+The order of writes is claim, status, effects, notices. Facts are written before what follows from them, but
+for the way back: towards stable nothing waits for a status that could not be written.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from rollout_controller.controller.execute import Executor, RolloutWriter
+from rollout_controller.controller.memory import Memory
+from rollout_controller.controller.observe import Observer, Sighting, Verdicts
+from rollout_controller.controller.orphans import release_orphans
+from rollout_controller.controller.result import PassResult
+from rollout_controller.controller.status import status_of, worth_writing
+from rollout_controller.core.decide import decide
+from rollout_controller.core.model import (
+    Claim,
+    Decision,
+    Drop,
+    Effect,
+    Facts,
+    Finalizer,
+    Phase,
+    Pin,
+    SetTraffic,
+    Timing,
+)
+from rollout_controller.ports import Clock, Cluster, ClusterError, Conflict, Json, Key, Notifier
+
+log = structlog.get_logger(__name__)
+
+REFRESH = timedelta(seconds=30)
+"""How often numbers alone are written to the status."""
+
+
+class Judges(Verdicts, Protocol):
+    """The evaluator, as a pass sees it: told after each look what is to be judged from now on."""
+
+    def judge(self, key: Key, sighting: Sighting | None, facts: Facts | None) -> None: ...
+
+
+class Reconciler:
+    """Runs passes. It may be thrown away at any await and made anew: what counts is in the cluster."""
+
+    def __init__(
+        self, cluster: Cluster, clock: Clock, judges: Judges, notifier: Notifier, timing: Timing | None = None
+    ) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._judges = judges
+        self._notifier = notifier
+        self._observer = Observer(cluster, clock, judges, timing or Timing())
+        self._memories: dict[Key, Memory] = {}
+
+    async def run_pass(self, key: Key) -> PassResult:
+        """One pass over one Rollout. Raises nothing but defects."""
+        memory = self._memories.setdefault(key, Memory())
+        try:
+            return await self._pass(key, memory)
+        except Conflict as moved_on:
+            log.info("the world moved on", detail=str(moved_on))
+            return PassResult(again=True)
+        except ClusterError as problem:
+            log.warning("pass failed", error=str(problem))
+            return PassResult(failed=True)
+
+    async def _pass(self, key: Key, memory: Memory) -> PassResult:
+        seen = await self._observer.look(key, memory, live=False)
+        if seen is None:
+            return await self._forget(key)
+        decision = decide(seen.observed)
+        if not self._anything(seen, decision, memory):
+            self._judges.judge(key, seen, decision.facts)
+            return PassResult(wake_at=_earliest(decision.wake_at, self._look_again(seen, memory)))
+        seen = await self._observer.look(key, memory, live=True)
+        if seen is None:
+            return await self._forget(key)
+        decision = decide(seen.observed)
+        structlog.contextvars.bind_contextvars(stage=decision.display.step or "-")
+        self._judges.judge(key, seen, decision.facts)
+        await self._write(seen, decision, memory)
+        return PassResult(
+            wake_at=_earliest(decision.wake_at, self._look_again(seen, memory)), again=bool(decision.effects)
+        )
+
+    async def _forget(self, key: Key) -> PassResult:
+        """The Rollout is gone: the Deployments that it labelled are given back."""
+        self._judges.judge(key, None, None)
+        await release_orphans(self._cluster, key)
+        self._memories.pop(key, None)
+        return PassResult(gone=True)
+
+    def _anything(self, seen: Sighting, decision: Decision, memory: Memory) -> bool:
+        if decision.effects or decision.gone or decision.facts != seen.observed.facts:
+            return True
+        worth = worth_writing(seen.rollout.get("status") or {}, _status(seen, decision))
+        return worth == "now" or (worth == "later" and self._refresh_due(seen, memory))
+
+    def _refresh_due(self, seen: Sighting, memory: Memory) -> bool:
+        return memory.written_at is None or memory.written_at + REFRESH <= seen.observed.now
+
+    def _look_again(self, seen: Sighting, memory: Memory) -> datetime | None:
+        """While a release runs its numbers are refreshed; while the gate does not hold, it is asked again."""
+        ask = memory.gate.ask_at if memory.gate is not None and not memory.gate.holds else None
+        facts, now = seen.observed.facts, seen.observed.now
+        if facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
+            written = memory.written_at or now
+            return _earliest(ask, max(written, now - REFRESH) + REFRESH)
+        return ask
+
+    async def _write(self, seen: Sighting, decision: Decision, memory: Memory) -> None:
+        writer = RolloutWriter(self._cluster, seen.rollout)
+        safe = decision.facts.phase is Phase.REVERTING
+        failed = await self._claim(writer, decision, safe)
+        failed = await self._write_status(writer, seen, decision, memory, safe) or failed
+        for effect in decision.effects:
+            if isinstance(effect, Claim):
+                continue
+            if failed is not None and not isinstance(effect, SetTraffic | Pin):
+                break
+            try:
+                await self._do(writer, seen, effect)
+            except ClusterError as problem:
+                log.warning("effect failed", effect=type(effect).__name__, error=str(problem))
+                raise
+        if failed is not None:
+            raise failed
+        for notice in decision.notices:
+            log.info(notice.message, event_reason=notice.reason, phase=decision.facts.phase.value)
+            self._notifier.notify(writer.rollout, notice.type, notice.reason, notice.message)
+
+    async def _claim(self, writer: RolloutWriter, decision: Decision, safe: bool) -> ClusterError | None:
+        """A failed claim ends the pass, but for an abort: it acts all the same, and is claimed later."""
+        for effect in decision.effects:
+            if isinstance(effect, Claim):
+                try:
+                    await writer.claim(effect)
+                except ClusterError as problem:
+                    if not safe:
+                        raise
+                    return problem
+        return None
+
+    async def _write_status(
+        self, writer: RolloutWriter, seen: Sighting, decision: Decision, memory: Memory, safe: bool
+    ) -> ClusterError | None:
+        before = writer.rollout.get("status") or {}
+        status = _status(seen, decision)
+        changed = decision.facts != seen.observed.facts
+        if decision.gone or not (changed or worth_writing(before, status) != "no"):
+            return None
+        try:
+            await writer.status(status, towards_safety=safe and changed)
+        except ClusterError as problem:
+            if not safe:
+                raise
+            log.warning("status not written, going back all the same", error=str(problem))
+            return problem
+        memory.written_at = seen.observed.now
+        return None
+
+    async def _do(self, writer: RolloutWriter, seen: Sighting, effect: Effect) -> None:
+        log.info("effect", effect=repr(effect))
+        if isinstance(effect, Finalizer):
+            await writer.finalizer(effect)
+        elif isinstance(effect, Drop):
+            await writer.drop(effect)
+        elif seen.snapshot is not None:
+            await Executor(self._cluster, seen.snapshot).run(effect)
+
+
+def _status(seen: Sighting, decision: Decision) -> Json:
+    deployment = seen.snapshot.deployment if seen.snapshot is not None else None
+    generation = deployment["metadata"].get("generation") if deployment is not None else None
+    before = seen.rollout.get("status") or {}
+    return status_of(decision.facts, decision.display, before, seen.observed.now, generation)
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((m for m in moments if m is not None), default=None)

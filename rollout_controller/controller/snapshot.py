@@ -1,0 +1,115 @@
+"""The raw objects of one look, and what of them could not be had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rollout_controller.api import names
+from rollout_controller.api.spec import RolloutSpec
+from rollout_controller.core.model import Finding, Part
+from rollout_controller.istio.routing import Routing
+from rollout_controller.ports import Cluster, Json, Kind, NotFound, Ref, Refused, Unavailable
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """What an `Observed` was made from; effects are compiled against the same objects.
+
+    `absent` parts do not exist (404), `unread` ones could not be read; `findings` tell of refusals.
+    """
+
+    rollout: Json
+    spec: RolloutSpec
+    routing: Routing
+    deployment: Json | None = None
+    replica_sets: dict[str, Json] = field(default_factory=dict)
+    pods: list[Json] = field(default_factory=list)
+    virtual_services: dict[str, Json] = field(default_factory=dict)
+    destination_rule: Json | None = None
+    services: list[Json] = field(default_factory=list)
+    absent: set[Part] = field(default_factory=set)
+    unread: set[Part] = field(default_factory=set)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        return str(self.rollout["metadata"]["namespace"])
+
+    @property
+    def name(self) -> str:
+        return str(self.rollout["metadata"]["name"])
+
+
+async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec, *, live: bool) -> Snapshot:
+    """Read every part that this Rollout names; what cannot be read is noted, never raised."""
+    taken = Snapshot(rollout, spec, Routing.of(rollout["metadata"]["namespace"], spec))
+    reader = _Reader(cluster, taken, live)
+    for service in taken.routing.virtual_services:
+        found = await reader.get(Part.VIRTUAL_SERVICE, Kind.VIRTUAL_SERVICE, service.name)
+        if found is not None:
+            taken.virtual_services[service.name] = found
+    rule = taken.routing.destination_rule
+    taken.destination_rule = await reader.get(Part.DESTINATION_RULE, Kind.DESTINATION_RULE, rule)
+    taken.deployment = await reader.get(Part.DEPLOYMENT, Kind.DEPLOYMENT, taken.routing.deployment)
+    sets = await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET)
+    taken.replica_sets = {s["metadata"]["name"]: s for s in sets if _belongs(s, taken)}
+    taken.pods = await reader.all(Part.PODS, Kind.POD, _selector(taken.deployment))
+    taken.services = await reader.services()
+    return taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    cluster: Cluster
+    taken: Snapshot
+    live: bool
+
+    async def get(self, part: Part, kind: Kind, name: str) -> Json | None:
+        ref = Ref(kind, self.taken.namespace, name)
+        try:
+            found = await self.cluster.get(ref, live=self.live)
+        except NotFound:
+            found = None
+        except (Unavailable, Refused) as problem:
+            self._could_not(part, str(ref), problem)
+            return None
+        if found is None:
+            self.taken.absent.add(part)
+        return found
+
+    async def all(self, part: Part, kind: Kind, labels: str = "") -> list[Json]:
+        try:
+            return await self.cluster.list(kind, self.taken.namespace, live=self.live, labels=labels)
+        except NotFound:
+            return []
+        except (Unavailable, Refused) as problem:
+            self._could_not(part, f"{kind.title}s of {self.taken.namespace}", problem)
+            return []
+
+    async def services(self) -> list[Json]:
+        """Services only feed findings: what the watches know of them is enough."""
+        try:
+            return await self.cluster.list(Kind.SERVICE, self.taken.namespace, live=False)
+        except (NotFound, Unavailable, Refused):
+            return []
+
+    def _could_not(self, part: Part, what: str, problem: Unavailable | Refused) -> None:
+        self.taken.unread.add(part)
+        if isinstance(problem, Refused):
+            sentence = f"the API server refused to show it: {problem.message}"
+            fix = "Grant the controller's ServiceAccount the rights in deploy/."
+            self.taken.findings += (Finding("AccessDenied", "warning", what, "", sentence, fix),)
+
+
+def _selector(deployment: Json | None) -> str:
+    chosen = (deployment or {}).get("spec", {}).get("selector", {}).get("matchLabels") or {}
+    return ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
+
+
+def _belongs(replica_set: Json, taken: Snapshot) -> bool:
+    """Whether a ReplicaSet is the Deployment's, or a canary of this Rollout."""
+    metadata = replica_set["metadata"]
+    owner = next((o for o in metadata.get("ownerReferences") or [] if o.get("controller")), None)
+    if owner is not None:
+        return taken.deployment is not None and owner.get("uid") == taken.deployment["metadata"]["uid"]
+    return bool((metadata.get("labels") or {}).get(names.LABEL) == taken.name)

@@ -1,0 +1,246 @@
+"""Facts and display to the Rollout's status, and the facts back: nothing is remembered anywhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from rollout_controller.api import status as api
+from rollout_controller.api.quantities import format_percentage
+from rollout_controller.core.model import (
+    RUNNING,
+    Display,
+    Facts,
+    Finding,
+    Outcome,
+    PausedBy,
+    Phase,
+    Reading,
+    Stage,
+)
+
+_ZERO = timedelta(0)
+
+
+def facts_of(raw: Mapping[str, Any]) -> Facts:
+    """The facts in a status; those of a new Rollout if there are none, or none usable."""
+    try:
+        status = api.RolloutStatus.model_validate(raw)
+        phase = Phase(status.phase or Phase.INITIALIZING)
+    except (ValidationError, ValueError):
+        return Facts()
+    stage = status.stage or api.StageStatus()
+    verdict = status.verdict or api.VerdictStatus()
+    paused_by = next((p for p in PausedBy if p == status.paused_by), None)
+    return Facts(
+        phase=phase,
+        stable=status.stable,
+        canary=status.canary,
+        stage=-1 if stage.index is None else stage.index,
+        since=stage.since,
+        started=stage.started,
+        plan=tuple(_stage(s) for s in status.plan),
+        reached=stage.reached or 0,
+        granted=stage.granted or 0,
+        gate=_one_of(verdict.result, "pass", "fail", "inconclusive"),
+        gate_since=verdict.since,
+        failures=verdict.failures or 0,
+        approved=_one_of(stage.approved, "step", "full"),
+        paused_by=paused_by,
+        reason=status.reason or "",
+        token=status.command or "",
+        waiting_since=stage.waiting_since,
+        lowered_to=stage.lowered_to,
+        shortages=stage.shortages or 0,
+        corrections=stage.corrections or 0,
+        corrected=stage.corrected or "",
+        history=tuple(_outcome(r) for r in reversed(status.history)),
+    )
+
+
+def status_of(
+    facts: Facts,
+    display: Display,
+    before: Mapping[str, Any],
+    now: datetime,
+    deployment_generation: int | None,
+) -> dict[str, Any]:
+    """The whole status to write. `before` is the present one: conditions keep their transition times."""
+    running = facts.canary is not None and (facts.phase in RUNNING or facts.phase is Phase.REVERTED)
+    verdict = None
+    if facts.gate is not None:
+        verdict = api.VerdictStatus(
+            result=facts.gate,
+            since=facts.gate_since,
+            failures=facts.failures,
+            sentence=display.sentence or None,
+        )
+    status = api.RolloutStatus(
+        observed_generation=display.observed_generation,
+        workload=api.WorkloadStatus(observed_generation=deployment_generation, image=display.image or None),
+        phase=facts.phase.value,
+        message=display.message,
+        step=display.step or None,
+        weight=display.weight if running else None,
+        stable=facts.stable,
+        canary=facts.canary,
+        stage=_stage_status(facts) if facts.canary is not None else None,
+        plan=tuple(_planned(s) for s in facts.plan),
+        verdict=verdict,
+        reason=facts.reason or None,
+        readings=tuple(_reading(r) for r in display.readings),
+        paused_by=facts.paused_by.value if facts.paused_by else None,
+        command=facts.token or None,
+        findings=tuple(_finding(f) for f in display.findings),
+        history=tuple(_release(o) for o in reversed(facts.history)),
+        conditions=_conditions(facts, display, before, now),
+    )
+    return status.model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+def worth_writing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Literal["now", "later", "no"]:
+    """Whether a status differs in what is written at once, only in numbers that may wait, or not at all."""
+    if _comparable(before) == _comparable(after):
+        return "no"
+    return "later" if _comparable(before, numbers=False) == _comparable(after, numbers=False) else "now"
+
+
+def _comparable(status: Mapping[str, Any], *, numbers: bool = True) -> dict[str, Any]:
+    """What two statuses are compared by; without `numbers`, sentences lose theirs and readings go."""
+    plain = dict(status)
+    plain["conditions"] = [
+        {k: v for k, v in c.items() if k not in ("lastTransitionTime", "observedGeneration")}
+        for c in status.get("conditions", ())
+    ]
+    if numbers:
+        return plain
+    plain.pop("readings", None)
+    plain["message"] = _words(status.get("message", ""))
+    plain["verdict"] = {k: v for k, v in status.get("verdict", {}).items() if k != "sentence"}
+    plain["conditions"] = [{**c, "message": _words(c.get("message", ""))} for c in plain["conditions"]]
+    return plain
+
+
+def _words(sentence: str) -> str:
+    return re.sub(r"[\d.]+", "#", sentence)
+
+
+def _one_of(value: str | None, *allowed: str) -> Any:
+    return value if value in allowed else None
+
+
+def _stage(raw: api.PlannedStage) -> Stage:
+    return Stage(
+        name=raw.name or "",
+        weight=raw.weight or 0,
+        scale=raw.scale or 0,
+        min_pods=raw.min_pods or 0,
+        min_duration=raw.min_duration or _ZERO,
+        gate=raw.gate is not False,
+        approval=raw.approval is True,
+    )
+
+
+def _planned(stage: Stage) -> api.PlannedStage:
+    return api.PlannedStage(
+        name=stage.name,
+        weight=stage.weight,
+        scale=stage.scale,
+        min_pods=stage.min_pods,
+        min_duration=stage.min_duration,
+        gate=stage.gate,
+        approval=stage.approval,
+    )
+
+
+def _stage_status(facts: Facts) -> api.StageStatus:
+    at = facts.at
+    return api.StageStatus(
+        index=facts.stage,
+        name=at.name if at else None,
+        since=facts.since,
+        reached=facts.reached,
+        granted=facts.granted,
+        approved=facts.approved,
+        waiting_since=facts.waiting_since,
+        started=facts.started,
+        lowered_to=facts.lowered_to,
+        shortages=facts.shortages or None,
+        corrections=facts.corrections or None,
+        corrected=facts.corrected or None,
+    )
+
+
+def _outcome(raw: api.Release) -> Outcome:
+    epoch = datetime.fromtimestamp(0).astimezone()
+    outcome: Literal["Promoted", "Reverted"] = "Promoted" if raw.outcome == "Promoted" else "Reverted"
+    return Outcome(raw.revision or "", outcome, raw.reason or "", raw.ended or epoch, raw.duration or _ZERO)
+
+
+def _release(line: Outcome) -> api.Release:
+    return api.Release(
+        revision=line.revision,
+        outcome=line.outcome,
+        reason=line.reason or None,
+        ended=line.ended,
+        duration=line.duration,
+    )
+
+
+def _finding(f: Finding) -> api.Finding:
+    return api.Finding(
+        severity=f.severity, code=f.code, object=f.object, path=f.path, sentence=f.sentence, fix=f.fix
+    )
+
+
+def _reading(r: Reading) -> api.Reading:
+    return api.Reading(
+        check=r.check,
+        value=_quantity(r.check, r.value),
+        stable=_quantity(r.check, r.stable),
+        limit=_quantity(r.check, r.limit),
+        requests=r.requests,
+    )
+
+
+def _quantity(check: str, value: float | None) -> str | None:
+    if value is None:
+        return None
+    return f"{value:.0f}ms" if check.startswith("latency") else format_percentage(round(value, 5))
+
+
+def _conditions(
+    facts: Facts, display: Display, before: Mapping[str, Any], now: datetime
+) -> tuple[api.Condition, ...]:
+    """kstatus reads Ready, Reconciling and Stalled; Paused is for people and `kubectl wait`."""
+    phase = facts.phase
+    stalled = phase in {Phase.INVALID, Phase.REVERTED}
+    held = facts.paused_by.value if facts.paused_by else "NotPaused"
+    wanted = (
+        ("Ready", phase is Phase.HEALTHY, phase.value),
+        ("Reconciling", phase is not Phase.HEALTHY and not stalled, phase.value),
+        ("Stalled", stalled, phase.value),
+        ("Paused", phase is Phase.PAUSED, held),
+    )
+    past = {c.get("type"): c for c in before.get("conditions", ())}
+    return tuple(
+        api.Condition(
+            type=kind,
+            status="True" if holds else "False",
+            reason=reason,
+            message=display.message,
+            last_transition_time=_since(past.get(kind), "True" if holds else "False", now),
+            observed_generation=display.observed_generation,
+        )
+        for kind, holds, reason in wanted
+    )
+
+
+def _since(past: Mapping[str, Any] | None, status: str, now: datetime) -> datetime:
+    if past is not None and past.get("status") == status and past.get("lastTransitionTime"):
+        return datetime.fromisoformat(past["lastTransitionTime"].replace("Z", "+00:00"))
+    return now

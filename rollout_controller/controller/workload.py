@@ -1,0 +1,102 @@
+"""The Deployment, its ReplicaSets and their pods, as one `Workload`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from rollout_controller.api import names
+from rollout_controller.controller.snapshot import Snapshot
+from rollout_controller.core.model import Facts, Part, Pods, Workload
+from rollout_controller.core.template import HASH_LABEL, max_surge, same_template, template_hash
+from rollout_controller.ports import Json
+
+
+def read_workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
+    """The workload, None while Deployment or ReplicaSets could not be read.
+
+    Without Deployment (404) it still tells of canaries of ours: 0 replicas, no target, paused.
+    """
+    if {Part.DEPLOYMENT, Part.REPLICA_SETS} & snapshot.unread:
+        return None
+    counted = _count(snapshot.pods, _subset_labels(snapshot))
+    deployment = snapshot.deployment
+    sets = [_pods(raw, deployment, counted) for raw in snapshot.replica_sets.values()]
+    stable = next((p for p in sets if p.hash == facts.stable and p.of == "deployment"), None)
+    canary = next((p for p in sets if p.hash == facts.canary and p is not stable), None)
+    others = tuple(sorted((p for p in sets if p is not stable and p is not canary), key=lambda p: p.name))
+    if deployment is None:
+        return Workload(0, 0, True, False, False, True, "", stable, canary, others)
+    metadata, spec = deployment["metadata"], deployment["spec"]
+    current = next((p for p in (stable, canary) if p is not None and p.current), None)
+    return Workload(
+        replicas=spec.get("replicas", 1),
+        max_surge=max_surge(deployment),
+        paused=spec.get("paused", False),
+        held=names.HELD_BY in (metadata.get("annotations") or {}),
+        labelled=(metadata.get("labels") or {}).get(names.LABEL) == snapshot.rollout["metadata"]["name"],
+        synced=(deployment.get("status") or {}).get("observedGeneration", 0) >= metadata.get("generation", 0),
+        target=current.hash if current is not None else template_hash(spec["template"]),
+        stable=stable,
+        canary=canary,
+        others=others,
+        image=", ".join(c.get("image", "") for c in spec["template"].get("spec", {}).get("containers", ())),
+        changed_by=_who_paused(deployment),
+    )
+
+
+def _pods(raw: Json, deployment: Json | None, counted: Mapping[str, tuple[int, int]]) -> Pods:
+    metadata, spec = raw["metadata"], raw["spec"]
+    revision = (metadata.get("labels") or {}).get(HASH_LABEL) or ""
+    owned = any(o.get("controller") for o in metadata.get("ownerReferences") or [])
+    of: Literal["deployment", "us"] = "deployment" if owned else "us"
+    ready, existing = counted.get(revision, (0, 0))
+    return Pods(
+        hash=revision,
+        name=metadata["name"],
+        of=of,
+        spec=spec.get("replicas", 1),
+        available=(raw.get("status") or {}).get("availableReplicas", 0),
+        ready_endpoints=ready,
+        existing=existing,
+        current=deployment is not None and same_template(spec["template"], deployment["spec"]["template"]),
+    )
+
+
+def _count(pods: Iterable[Json], labels: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    """By revision: pods that may be sent requests, and pods that exist at all, ending ones included."""
+    counted: dict[str, tuple[int, int]] = {}
+    for pod in pods:
+        own = pod["metadata"].get("labels") or {}
+        status = pod.get("status") or {}
+        if status.get("phase") in {"Succeeded", "Failed"}:
+            continue
+        revision = own.get(HASH_LABEL) or ""
+        ready, existing = counted.get(revision, (0, 0))
+        serves = (
+            "deletionTimestamp" not in pod["metadata"]
+            and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
+            and labels.items() <= own.items()
+        )
+        counted[revision] = (ready + serves, existing + 1)
+    return counted
+
+
+def _subset_labels(snapshot: Snapshot) -> dict[str, str]:
+    """The labels that both subsets ask of a pod, the pins apart."""
+    rule, routing = snapshot.destination_rule, snapshot.routing
+    wanted: dict[str, str] = {}
+    if rule is None:
+        return wanted
+    for subset in (rule.get("spec") or {}).get("subsets") or []:
+        if routing.side(subset.get("name")) is not None:
+            wanted |= {k: v for k, v in (subset.get("labels") or {}).items() if k != HASH_LABEL}
+    return wanted
+
+
+def _who_paused(deployment: Json) -> str:
+    """The field manager that last wrote the spec: who un-paused it, if it is not paused."""
+    entries: list[dict[str, Any]] = deployment["metadata"].get("managedFields") or []
+    spec = [e for e in entries if "f:spec" in (e.get("fieldsV1") or {}) and e.get("subresource") is None]
+    last = max(spec, key=lambda e: e.get("time") or "", default=None)
+    return str(last.get("manager") or "") if last else ""
