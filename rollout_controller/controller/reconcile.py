@@ -1,4 +1,4 @@
-"""One pass: observe, decide, and if there is anything to do, look at the live world, decide again, write that.
+"""One pass: observe, decide, and if there is anything to do, look live, decide again, write that.
 
 The order of writes is claim, status, effects, notices. Facts are written before what follows from them, but
 for the way back: towards stable nothing waits for a status that could not be written.
@@ -22,7 +22,6 @@ from rollout_controller.core.model import (
     Claim,
     Decision,
     Drop,
-    Effect,
     Facts,
     Finalizer,
     Phase,
@@ -118,18 +117,31 @@ class Reconciler:
         safe = decision.facts.phase is Phase.REVERTING
         failed = await self._claim(writer, decision, safe)
         failed = await self._write_status(writer, seen, decision, memory, safe) or failed
-        for effect in decision.effects:
-            if isinstance(effect, Claim):
-                continue
-            if failed is not None and not isinstance(effect, SetTraffic | Pin):
-                break
-            try:
-                await self._do(writer, seen, effect)
-            except ClusterError as problem:
-                log.warning("effect failed", effect=type(effect).__name__, error=str(problem))
-                raise
+        try:
+            await self._effects(writer, seen, decision, failed)
+        finally:
+            if failed is None:
+                self._tell(writer, decision)
         if failed is not None:
             raise failed
+
+    async def _effects(
+        self, writer: RolloutWriter, seen: Sighting, decision: Decision, failed: ClusterError | None
+    ) -> None:
+        """In order; the first failure ends the pass. After a failed status only traffic is sent back."""
+        executor = Executor(self._cluster, seen.snapshot) if seen.snapshot is not None else None
+        for effect in decision.effects:
+            if isinstance(effect, Claim) or (failed is not None and not isinstance(effect, SetTraffic | Pin)):
+                continue
+            log.info("effect", effect=repr(effect))
+            if isinstance(effect, Finalizer):
+                await writer.finalizer(effect)
+            elif isinstance(effect, Drop):
+                await writer.drop(effect)
+            elif executor is not None:
+                await executor.run(effect)
+
+    def _tell(self, writer: RolloutWriter, decision: Decision) -> None:
         for notice in decision.notices:
             log.info(notice.message, event_reason=notice.reason, phase=decision.facts.phase.value)
             self._notifier.notify(writer.rollout, notice.type, notice.reason, notice.message)
@@ -163,15 +175,6 @@ class Reconciler:
             return problem
         memory.written_at = seen.observed.now
         return None
-
-    async def _do(self, writer: RolloutWriter, seen: Sighting, effect: Effect) -> None:
-        log.info("effect", effect=repr(effect))
-        if isinstance(effect, Finalizer):
-            await writer.finalizer(effect)
-        elif isinstance(effect, Drop):
-            await writer.drop(effect)
-        elif seen.snapshot is not None:
-            await Executor(self._cluster, seen.snapshot).run(effect)
 
 
 def _status(seen: Sighting, decision: Decision) -> Json:
