@@ -12,6 +12,7 @@ measured. Latency counts from the moment a request was due. Speaks to loopback a
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import json
 import sys
@@ -88,6 +89,8 @@ class Load:
         self._all: set[_Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._pacing: asyncio.Task[None] | None = None
+        self._sending = True
+        self._complete = asyncio.Event()
 
     async def __aenter__(self) -> "Load":
         self._pacing = asyncio.create_task(self._pace())
@@ -99,9 +102,10 @@ class Load:
         if self._pacing is not None:
             self._pacing.cancel()
             await asyncio.wait({self._pacing})
-        deadline = monotonic() + self.timeout + 1
-        while len(self.answers) < self.sent and monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        self._sending = False
+        if len(self.answers) < self.sent:
+            with contextlib.suppress(TimeoutError):  # each request gives up by itself before
+                await asyncio.wait_for(self._complete.wait(), self.timeout + 1)
         for task in self._opening:
             task.cancel()
         for connection in list(self._all):
@@ -172,10 +176,20 @@ class Load:
         connection.send(number, due)
 
     def record(
-        self, number: int, due: float, sent: float, status: int = 0, version: str = "", pod: str = "", error: str = ""
+        self,
+        number: int,
+        due: float,
+        sent: float,
+        *,
+        status: int = 0,
+        version: str = "",
+        pod: str = "",
+        error: str = "",
     ) -> None:
         """Keep an answer; called by connections."""
         self.answers.append(Answer(number, due, sent, monotonic(), status, version, pod, error))
+        if not self._sending and len(self.answers) >= self.sent:
+            self._complete.set()
 
 
 class _Connection(asyncio.Protocol):
@@ -210,7 +224,8 @@ class _Connection(asyncio.Protocol):
         if end < 0 or self._timer is None:
             return
         head = self._buffer[:end].decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+        pairs = (line.partition(":") for line in head[1:])
+        headers = {name.lower(): value.strip() for name, _, value in pairs}
         if headers.get("transfer-encoding") == "chunked":
             whole = self._buffer.endswith(b"0\r\n\r\n")
         else:
@@ -219,8 +234,14 @@ class _Connection(asyncio.Protocol):
             return
         self._timer.cancel()
         self._timer, self._buffer = None, b""
-        version, pod = headers.get("x-version", ""), headers.get("x-pod", "")
-        self._load.record(self._number, self._due, self._sent, int(head[0].split(" ", 2)[1]), version, pod)
+        self._load.record(
+            self._number,
+            self._due,
+            self._sent,
+            status=int(head[0].split(" ", 2)[1]),
+            version=headers.get("x-version", ""),
+            pod=headers.get("x-pod", ""),
+        )
         if headers.get("connection") == "close":
             self.close()
         else:

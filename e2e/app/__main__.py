@@ -1,6 +1,7 @@
 """`python3 -m e2e.app`: see the package."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -85,9 +86,8 @@ class App:
             loop.call_later(self.conduct.behaviour.crash_after, self.crash)
         await ending.wait()
         self.public.close()
-        deadline = loop.time() + DRAIN
-        while self.public.connections and loop.time() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.public.idle.wait(), DRAIN)
         print("bye", flush=True)
 
 

@@ -127,7 +127,7 @@ class Conduct:
         if now.error_pattern == "random":
             return now.error_status if self._dice.roll() < now.error_rate else 200
         self._errors += now.error_rate
-        due = math.floor(self._errors + 0.5 + 1e-9)  # the first error after half a period, not after a whole one
+        due = math.floor(self._errors + 0.5 + 1e-9)  # so that the first error comes after half a period
         failed, self._before = due > self._before, due
         return now.error_status if failed else 200
 

@@ -4,7 +4,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 
 BUCKETS = (
-    0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000,
+    0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000,
+    60000, 300000, 600000, 1800000, 3600000,
 )  # fmt: skip
 """Upper bounds in milliseconds: Istio's defaults."""
 GATEWAY = "gw"
@@ -93,9 +94,7 @@ class Metrics:
             running = 0
             for bound, count in zip((*BUCKETS, "+Inf"), series[:-1], strict=True):
                 running += int(count)
-                times.append(
-                    f'istio_request_duration_milliseconds_bucket{{{text},le="{bound}"}} {running}'
-                )
+                times.append(f'istio_request_duration_milliseconds_bucket{{{text},le="{bound}"}} {running}')
             times.append(f"istio_request_duration_milliseconds_sum{{{text}}} {series[-1]:.3f}")
             times.append(f"istio_request_duration_milliseconds_count{{{text}}} {running}")
             totals.append(f"istio_requests_total{{{text}}} {running}")

@@ -38,6 +38,8 @@ class Server:
         self.handler = handler
         self.connections: set[Connection] = set()
         self.closing = False
+        self.idle = asyncio.Event()
+        """Set once it is closed and the last connection has ended."""
         self._server: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int) -> None:
@@ -51,6 +53,11 @@ class Server:
             self._server.close()
         for connection in list(self.connections):
             connection.close_if_idle()
+        self.check_idle()
+
+    def check_idle(self) -> None:
+        if self.closing and not self.connections:
+            self.idle.set()
 
 
 class Connection(asyncio.Protocol):
@@ -69,6 +76,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
+        self._server.check_idle()
         if self._pending is not None:
             self._pending.cancel()
         if self._answer is not None and self._answer.on_end is not None:

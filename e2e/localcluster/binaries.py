@@ -31,6 +31,8 @@ TICK = 10.0
 """Seconds between two lines about a build that goes on."""
 CRDS = "istio-crds.json"
 CRD_SOURCE = "manifests/charts/base/files/crd-all.gen.yaml"
+NO_NETWORK = ("dial tcp", "no such host", "proxyconnect", "i/o timeout", "tls handshake", "unreachable")
+"""Signs of a network fault in what Go writes."""
 DISK_NEEDED = 12 << 30
 """Bytes that a first build takes: 6.2 GB of Go's build cache, 4 GB of modules, 0.5 GB of programs."""
 
@@ -172,12 +174,10 @@ def explain(label: str, errors: str) -> str:
         if "no space left on device" in low or "disk quota exceeded" in low:
             return (
                 f"the disk is full while building {label}: free about {DISK_NEEDED >> 30} GB for "
-                f"{cache_directory()} and Go's caches, or point XDG_CACHE_HOME, GOCACHE and GOMODCACHE elsewhere"
+                f"{cache_directory()} and Go's caches, or point XDG_CACHE_HOME, GOCACHE and GOMODCACHE "
+                "elsewhere"
             )
-        if any(
-            sign in low
-            for sign in ("dial tcp", "no such host", "proxyconnect", "i/o timeout", "tls handshake", "unreachable")
-        ):
+        if any(sign in low for sign in NO_NETWORK):
             return (
                 f"Go cannot fetch the modules of {label} ({line.strip()[:200]}): "
                 "check the network, or set GOPROXY to a proxy that this machine reaches"
@@ -208,7 +208,7 @@ def _store_crds(go: str, target: Path, say: Say) -> None:
     folder = _run_go(go, ["list", "-m", "-f", "{{.Dir}}", "istio.io/istio"], "istiod", "Istio's CRDs", say)
     source = Path(folder.strip()) / CRD_SOURCE
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    objects = [one for one in yaml.load_all(source.read_text(), Loader=loader) if one]  # noqa: S506
+    objects = [one for one in yaml.load_all(source.read_text(), Loader=loader) if one]
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     temporary.write_text(json.dumps(objects))
     temporary.replace(target)

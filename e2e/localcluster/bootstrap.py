@@ -8,10 +8,10 @@ from typing import Any
 
 from e2e.localcluster import http
 from e2e.localcluster.errors import LocalClusterError
-from e2e.localcluster.layout import API_PORT, GATEWAY_PORT, NODE_IP
+from e2e.localcluster.layout import API_PORT, GATEWAY_PORT, LOCAL, NODE_IP
 
-LOCAL = "127.0.0.1"
 NODE = "local"
+NODE_LABELS = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}
 NEEDED = ("virtualservices.networking.istio.io", "destinationrules.networking.istio.io")
 """Waited for before anybody is told that the cluster is ready."""
 
@@ -42,7 +42,7 @@ class Api:
 async def base(api: Api) -> None:
     """The node, without which endpoints stay empty, and Istio's namespace."""
     address = {"type": "InternalIP", "address": NODE_IP}
-    node = {"metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}}}
+    node = {"metadata": {"name": NODE, "labels": NODE_LABELS}}
     await asyncio.gather(
         api.create("/api/v1/nodes", node),
         api.create("/api/v1/namespaces", {"metadata": {"name": "istio-system"}}),
@@ -96,5 +96,7 @@ async def shared_gateway(api: Api) -> None:
         if answer.status in (200, 201, 409):
             return
         if answer.status != 404 or asyncio.get_running_loop().time() > deadline:
-            raise LocalClusterError(f"the shared Gateway was refused with {answer.status}: {answer.text[:300]}")
+            raise LocalClusterError(
+                f"the shared Gateway was refused with {answer.status}: {answer.text[:300]}"
+            )
         await asyncio.sleep(0.05)  # a definition is established a moment before it is served

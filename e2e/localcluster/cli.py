@@ -35,12 +35,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m e2e.localcluster", description=DESCRIPTION)
-    parser.add_argument("--name", default="default", help="which cluster; several may be up (default: %(default)s)")
-    parser.add_argument("--state", type=Path, help="keep the cluster's state in this folder instead of a named one")
+    parser.add_argument(
+        "--name", default="default", help="which cluster; several may be up (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--state", type=Path, help="keep the cluster's state in this folder instead of a named one"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    up = commands.add_parser("up", help="bring the cluster up and wait until it is ready; fine if it is up already")
+    up = commands.add_parser(
+        "up", help="bring the cluster up and wait until it is ready; fine if it is up already"
+    )
     defaults = Settings()
-    up.add_argument("--debounce-after", default=defaults.debounce_after, help="istiod's (default: %(default)s)")
+    up.add_argument(
+        "--debounce-after", default=defaults.debounce_after, help="istiod's (default: %(default)s)"
+    )
     up.add_argument("--debounce-max", default=defaults.debounce_max, help="istiod's (default: %(default)s)")
     up.add_argument(
         "--scrape-interval", default=defaults.scrape_interval, help="Prometheus' (default: %(default)s)"

@@ -1,7 +1,7 @@
 """A running cluster as tests, demo and bench use it.
 
-    async with LocalCluster() as cluster:
-        await cluster.kubectl("get", "pods", "-A")
+async with LocalCluster() as cluster:
+    await cluster.kubectl("get", "pods", "-A")
 """
 
 import asyncio
@@ -16,9 +16,8 @@ from typing import Any
 
 from e2e.localcluster import control, http, start
 from e2e.localcluster.errors import LocalClusterError
-from e2e.localcluster.forward import LOOPBACK
 from e2e.localcluster.kube import Kube
-from e2e.localcluster.layout import REPOSITORY, Layout
+from e2e.localcluster.layout import LOCAL, REPOSITORY, Layout
 from e2e.localcluster.progress import Say, silent
 from e2e.localcluster.settings import Settings, State
 
@@ -39,17 +38,21 @@ class Completed:
 
 
 class LocalCluster:
-    """One cluster. As an async context manager it is brought up and taken down; `attach` joins one that is up.
+    """One cluster: brought up and taken down by `async with`, or joined by `attach` where it is up already.
 
     Without `root` the state lives in a temporary folder; clusters with different roots never meet. A cluster
     of a context manager ends with the process that opened it, even if that is killed.
     """
 
-    def __init__(self, settings: Settings | None = None, *, root: Path | None = None, say: Say = silent) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, root: Path | None = None, say: Say = silent
+    ) -> None:
         self.settings = settings or Settings()
         self._say = say
         self._folder = None if root else tempfile.TemporaryDirectory(prefix="localcluster-")
-        self.layout = Layout(root.absolute() if root else Path(self._folder.name if self._folder else "") / "c")
+        self.layout = Layout(
+            root.absolute() if root else Path(self._folder.name if self._folder else "") / "c"
+        )
         self._running: start.Running | None = None
         self._attached: State | None = None
 
@@ -91,7 +94,7 @@ class LocalCluster:
         return found
 
     def _url(self, name: str, scheme: str = "http") -> str:
-        return f"{scheme}://{LOOPBACK}:{self.state.ports[name]}"
+        return f"{scheme}://{LOCAL}:{self.state.ports[name]}"
 
     @property
     def kubeconfig(self) -> Path:
@@ -133,7 +136,7 @@ class LocalCluster:
         return Kube(self.api_url, self.token, self.certificate, timeout)
 
     async def start(self, part: str) -> None:
-        """Start a part (etcd, apiserver, controller-manager, kubelet, istiod, envoy, prometheus); wait for it."""
+        """Start etcd, apiserver, controller-manager, kubelet, istiod, envoy or prometheus, and wait for it."""
         await control.ask(self.layout.control, do="start", part=part)
 
     async def stop(self, part: str, grace: float | None = None) -> None:
@@ -158,7 +161,7 @@ class LocalCluster:
         return parts
 
     async def exec(self, *command: str, timeout: float = 60.0, stdin: str = "") -> Completed:
-        """Run a command inside the namespace, where pods have their addresses. KUBECONFIG and PATH are set."""
+        """Run a command inside the namespace, where pods have their addresses; KUBECONFIG is set."""
         inside = [sys.executable, "-m", "e2e.localcluster.enter", str(self.layout.root), *command]
         return await _run(inside, dict(os.environ), timeout, stdin)
 
@@ -189,12 +192,16 @@ def read_log(layout: Layout, name: str) -> str:
     """See LocalCluster.log. Raises LocalClusterError where nothing of that name ever ran."""
     if "/" in name:
         namespace, pod = name.split("/", 1)
-        found = sorted(layout.pod_logs.glob(f"{namespace}_{pod}_*/*/*.log"), key=lambda path: path.stat().st_mtime)
+        found = sorted(
+            layout.pod_logs.glob(f"{namespace}_{pod}_*/*/*.log"), key=lambda path: path.stat().st_mtime
+        )
     else:
         found = [path for path in [layout.log(name)] if path.exists()]
     if not found:
         known = sorted(path.stem for path in layout.logs.glob("*.log"))
-        raise LocalClusterError(f"no log of {name!r}: name a part ({', '.join(known)}) or a pod as NAMESPACE/NAME")
+        raise LocalClusterError(
+            f"no log of {name!r}: name a part ({', '.join(known)}) or a pod as NAMESPACE/NAME"
+        )
     return "".join(path.read_text(errors="replace") for path in found)
 
 

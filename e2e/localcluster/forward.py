@@ -8,7 +8,8 @@ import asyncio
 import socket
 from collections.abc import Mapping
 
-LOOPBACK = "127.0.0.1"
+from e2e.localcluster.layout import LOCAL
+
 HIGH_WATER = 256 * 1024
 
 
@@ -17,7 +18,7 @@ def listen(names: Mapping[str, int]) -> dict[str, socket.socket]:
     sockets = {}
     for name in names:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.bind((LOOPBACK, 0))
+        sock.bind((LOCAL, 0))
         sock.listen(512)
         sock.setblocking(False)
         sockets[name] = sock
@@ -86,7 +87,7 @@ class _Outer(_End):
         inner = _End()
         inner.peer = self
         try:
-            await asyncio.get_running_loop().create_connection(lambda: inner, LOOPBACK, self.port)
+            await asyncio.get_running_loop().create_connection(lambda: inner, LOCAL, self.port)
         except OSError:
             self.transport.abort()  # a reset is the nearest to "refused" that an accepted connection can say
             return

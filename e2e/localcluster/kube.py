@@ -24,7 +24,7 @@ CONTENT: Mapping[PatchKind, str] = {
 
 
 class KubeError(Exception):
-    """The API server refused. `reason` is the Status object's (NotFound, Conflict, AlreadyExists, Invalid...)."""
+    """The API server refused. `reason` is its Status object's: NotFound, Conflict, AlreadyExists, Invalid."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(f"{status} {reason}: {message}")
@@ -123,7 +123,12 @@ class Kube:
         Raises KubeError(410) when `version` is too old: list again.
         """
         query = urlencode(
-            {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": timeout}
+            {
+                "watch": "1",
+                "resourceVersion": version,
+                "allowWatchBookmarks": "true",
+                "timeoutSeconds": timeout,
+            }
         )
         limits = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=timeout + 15)
         separator = "&" if "?" in path else "?"
@@ -137,7 +142,9 @@ class Kube:
                     event = json.loads(line)
                     if event["type"] == "ERROR":
                         status = event["object"]
-                        raise KubeError(status.get("code", 500), status.get("reason", ""), status.get("message", ""))
+                        raise KubeError(
+                            status.get("code", 500), status.get("reason", ""), status.get("message", "")
+                        )
                     yield event["type"], event["object"]
 
 

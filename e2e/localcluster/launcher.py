@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from e2e.localcluster import bootstrap, control, forward, netns
+from e2e.localcluster.configuration import kubeconfig, write_configuration
 from e2e.localcluster.errors import LocalClusterError
-from e2e.localcluster.layout import FORWARDED, Layout
-from e2e.localcluster.parts import define, kubeconfig, write_configuration
+from e2e.localcluster.layout import FORWARDED, LOCAL, Layout
+from e2e.localcluster.parts import define
 from e2e.localcluster.settings import Launch, State, write_private
 from e2e.localcluster.supervisor import Supervisor
 
@@ -128,7 +129,7 @@ class Launcher:
         if settings.mesh:
             starting.append(self._mesh(api))
         await asyncio.gather(*starting)
-        url = f"https://{forward.LOOPBACK}:{ports['api']}"
+        url = f"https://{LOCAL}:{ports['api']}"
         write_private(self.layout.kubeconfig, kubeconfig(url, self.layout, self.token))
         State(netns.own_host_pid(), time.time(), settings, ports).write(self.layout.state)
         tell(ready=True)

@@ -1,4 +1,4 @@
-"""Where things live: a cluster's state directory, the shared cache of programs, addresses in the namespace."""
+"""Where things live: a cluster's state directory, the cache of programs, addresses in the namespace."""
 
 import hashlib
 import os
@@ -12,6 +12,8 @@ PROJECT = "rollout-controller"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Every cluster has a network namespace of its own, so that these never meet another cluster's.
+LOCAL = "127.0.0.1"
+"""The loopback of host and namespace alike."""
 POD_NETWORK = "10.244.0.0/16"
 NODE_IP = "10.244.0.1"
 GATEWAY_IP = "10.244.0.2"
@@ -39,7 +41,7 @@ FORWARDED = {
 
 
 def cache_directory() -> Path:
-    """The folder of built programs, shared by all clusters: $XDG_CACHE_HOME/rollout-controller/localcluster."""
+    """The built programs, for all clusters: $XDG_CACHE_HOME/rollout-controller/localcluster."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / PROJECT / "localcluster"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold an exclusive lock; the kernel releases it if the holder dies. `on_wait` is called before waiting."""
+    """Hold an exclusive lock; the kernel frees it if the holder dies. `on_wait` is called before waiting."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

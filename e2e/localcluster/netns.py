@@ -62,9 +62,7 @@ def configure_network() -> None:
     with IPRoute() as routes:
         (loopback,) = routes.link_lookup(ifname="lo")
         routes.link("set", index=loopback, state="up")
-        routes.route(
-            "add", dst=POD_NETWORK, oif=loopback, type="local", table=LOCAL_TABLE, scope=HOST_SCOPE
-        )
+        routes.route("add", dst=POD_NETWORK, oif=loopback, type="local", table=LOCAL_TABLE, scope=HOST_SCOPE)
 
 
 def own_host_pid() -> int:
@@ -95,7 +93,7 @@ def enter(pid: int) -> None:
 
 
 def run_inside(pid: int, command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run a command in the namespaces of `pid`, with this process's input and output; returns its exit status."""
+    """Run a command in the namespaces of `pid`, on this process's terminal; returns its exit status."""
     enter(pid)
     child = os.fork()
     if child == 0:

@@ -50,7 +50,9 @@ def up(layout: Layout, settings: Settings, say: Say, *, daemon: bool) -> Running
                 )
             return Running(layout, state, None, fresh=False)
         if alive(layout):
-            raise LocalClusterError(f"a launcher without a finished start runs in {layout.root}: take it down first")
+            raise LocalClusterError(
+                f"a launcher without a finished start runs in {layout.root}: take it down first"
+            )
         try:
             _prepare(layout, settings, programs, crds)
         except OSError as error:
@@ -65,7 +67,7 @@ def up(layout: Layout, settings: Settings, say: Say, *, daemon: bool) -> Running
 
 
 def down(layout: Layout, timeout: float = 30.0) -> bool:
-    """Stop the cluster and remove its files; False where there was none. Kills a launcher that does not end."""
+    """Stop the cluster and remove its files; False where there was none. A launcher that hangs is killed."""
     state = State.read(layout.state)
     was_up = alive(layout)
     if was_up:
@@ -121,7 +123,13 @@ def _prepare(layout: Layout, settings: Settings, programs: dict[str, str], crds:
         (layout.bin / name).symlink_to(path)
     write_private(layout.token, secrets.token_urlsafe(24))
     subprocess.run(
-        [programs["generate-cert"], "-ca", "-host=127.0.0.1,localhost", "-ecdsa-curve=P256", "-duration=87600h"],
+        [
+            programs["generate-cert"],
+            "-ca",
+            "-host=127.0.0.1,localhost",
+            "-ecdsa-curve=P256",
+            "-duration=87600h",
+        ],
         cwd=layout.root,
         check=True,
         capture_output=True,

@@ -148,7 +148,7 @@ class Supervisor:
                 cwd=REPOSITORY,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 -- the launcher has one thread
+                preexec_fn=die_with_parent,  # safe: the launcher has one thread
             )
         before = self._children.get(part.name)
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()

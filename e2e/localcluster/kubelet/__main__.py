@@ -9,9 +9,7 @@ from pathlib import Path
 
 from e2e.localcluster.kube import Kube
 from e2e.localcluster.kubelet.agent import Agent
-from e2e.localcluster.layout import API_PORT, KUBELET_HEALTH_PORT, Layout
-
-LOCAL = "127.0.0.1"
+from e2e.localcluster.layout import API_PORT, KUBELET_HEALTH_PORT, LOCAL, Layout
 
 
 def main() -> None:

@@ -8,14 +8,13 @@ from typing import Any
 
 import aiohttp
 
-from e2e.localcluster.bootstrap import NODE
+from e2e.localcluster.bootstrap import NODE, NODE_LABELS
 from e2e.localcluster.kube import Kube, KubeError, Object
 from e2e.localcluster.kubelet.environment import Address
 from e2e.localcluster.kubelet.pod import PodWorker
 from e2e.localcluster.layout import FIRST_POD, NODE_IP, POD_NETWORK
 
 PODS = "/api/v1/pods"
-NODE_LABELS = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}
 DEFAULT_SCHEDULER = "default-scheduler"
 log = logging.getLogger("kubelet")
 

@@ -1,6 +1,7 @@
 """The life of one pod on this node: run its containers, tell its status, end it in order."""
 
 import asyncio
+import base64
 import contextlib
 import logging
 from collections.abc import Mapping
@@ -145,12 +146,8 @@ class PodWorker:
 
 
 def _value(item: Mapping[str, Any] | None, kind: str, key: str) -> str | None:
-    value = (item or {}).get("data", {}).get(key)
-    if value is not None and kind == "Secret":
-        import base64
-
-        return base64.b64decode(value).decode()
-    return value
+    value: str | None = (item or {}).get("data", {}).get(key)
+    return base64.b64decode(value).decode() if value is not None and kind == "Secret" else value
 
 
 async def _first(*waits: Any) -> None:

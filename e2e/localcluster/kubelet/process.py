@@ -17,7 +17,9 @@ class Process:
     Ends are noticed through a pidfd: no thread per process, unlike asyncio's own watcher in older Pythons.
     """
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> None:
+    def __init__(
+        self, argv: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path
+    ) -> None:
         """Start it. Raises OSError where the program or the directory does not exist."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
@@ -29,7 +31,7 @@ class Process:
                 cwd=directory,
                 env=dict(environment),
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 -- the kubelet has one thread
+                preexec_fn=die_with_parent,  # safe: the kubelet has one thread
             )
         self.pid = self._popen.pid
         loop = asyncio.get_running_loop()
