@@ -1,0 +1,85 @@
+"""Puts the CRD and the gate into a cluster and out of it, and waits until that is in force."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from e2e.tests.kubectl import Kubectl
+
+ROOT: Final = Path(__file__).parents[2]
+CRD: Final = ROOT / "crds" / "rollouts.yaml"
+GATE: Final = ROOT / "deploy" / "gate"
+
+_TIME_LIMIT: Final = 30.0
+_PAUSE: Final = 0.1
+
+
+def deployment(image: str = "web:1", *, name: str = "web") -> dict[str, Any]:
+    """A Deployment that Rollout `shop` has adopted; without pods, which neither CRD nor gate needs."""
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": {**labels, "rollout-controller.dev/rollout": "shop"}},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "web", "image": image, "command": ["sleep", "600"]}]},
+            },
+        },
+    }
+
+
+def install_crd(kubectl: Kubectl) -> None:
+    """Apply the CRD and wait until Rollouts are served."""
+    _apply(kubectl, CRD)
+    kubectl("wait", "--for=condition=Established", "crd/rollouts.rollout-controller.dev", "--timeout=20s")
+    until("Rollouts to be served", lambda: kubectl.try_("get", "rollouts").code == 0)
+
+
+def install_gate(kubectl: Kubectl) -> None:
+    """Apply the gate and wait until both policies act on a Deployment made for the purpose.
+
+    The Deployment is in the namespace of `kubectl`, and gone afterwards.
+    """
+    _apply(kubectl, GATE)
+    name = f"gate-probe-{os.getpid()}"
+    probe = deployment(name=name)
+    kubectl("apply", "-f", "-", stdin=probe)
+    try:
+        change = ("set", "image", f"deployment/{name}", "web=web:2", "--dry-run=server", "-o", "json")
+        until("a template change to come out paused", lambda: '"paused": true' in kubectl(*change))
+        kubectl("set", "image", f"deployment/{name}", "web=web:2")
+        resume = ("patch", f"deployment/{name}", "-p", '{"spec":{"paused":false}}', "--dry-run=server")
+        until("un-pausing to be refused", lambda: kubectl.try_(*resume).code != 0)
+    finally:
+        kubectl("delete", f"deployment/{name}", "--wait=false")
+
+
+def remove_crd(kubectl: Kubectl) -> None:
+    """Delete the CRD and wait until Rollouts are no longer served."""
+    kubectl("delete", "-f", str(CRD), "--ignore-not-found")
+    until("Rollouts not to be served", lambda: kubectl.try_("get", "rollouts").code != 0)
+
+
+def remove_gate(kubectl: Kubectl) -> None:
+    """Delete the gate; it goes on acting for about a second."""
+    kubectl("delete", "-f", str(GATE), "--ignore-not-found")
+
+
+def until(what: str, holds: Callable[[], bool]) -> None:
+    """Wait until something holds. AssertionError with `what` was waited for after 30 s."""
+    deadline = time.monotonic() + _TIME_LIMIT
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {_TIME_LIMIT:.0f} s for {what}")
+        time.sleep(_PAUSE)
+
+
+def _apply(kubectl: Kubectl, path: Path) -> None:
+    # Tests in several processes may install at the same time: the loser of a race has nothing left to do.
+    until(f"kubectl apply -f {path.name}", lambda: kubectl.try_("apply", "-f", str(path)).code == 0)
