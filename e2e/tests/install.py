@@ -36,7 +36,7 @@ def deployment(image: str = "web:1", *, name: str = "web") -> dict[str, Any]:
 
 def install_crd(kubectl: Kubectl) -> None:
     """Apply the CRD and wait until Rollouts are served."""
-    _apply(kubectl, CRD)
+    _apply(kubectl, "-f", CRD)
     kubectl("wait", "--for=condition=Established", "crd/rollouts.rollout-controller.dev", "--timeout=20s")
     until("Rollouts to be served", lambda: kubectl.try_("get", "rollouts").code == 0)
 
@@ -46,7 +46,7 @@ def install_gate(kubectl: Kubectl) -> None:
 
     The Deployment is in the namespace of `kubectl`, and gone afterwards.
     """
-    _apply(kubectl, GATE)
+    _apply(kubectl, "-k", GATE)
     name = f"gate-probe-{os.getpid()}"
     probe = deployment(name=name)
     kubectl("apply", "-f", "-", stdin=probe)
@@ -68,7 +68,7 @@ def remove_crd(kubectl: Kubectl) -> None:
 
 def remove_gate(kubectl: Kubectl) -> None:
     """Delete the gate; it goes on acting for about a second."""
-    kubectl("delete", "-f", str(GATE), "--ignore-not-found")
+    kubectl("delete", "-k", str(GATE), "--ignore-not-found")
 
 
 def until(what: str, holds: Callable[[], bool]) -> None:
@@ -80,6 +80,6 @@ def until(what: str, holds: Callable[[], bool]) -> None:
         time.sleep(_PAUSE)
 
 
-def _apply(kubectl: Kubectl, path: Path) -> None:
+def _apply(kubectl: Kubectl, how: str, path: Path) -> None:
     # Tests in several processes may install at the same time: the loser of a race has nothing left to do.
-    until(f"kubectl apply -f {path.name}", lambda: kubectl.try_("apply", "-f", str(path)).code == 0)
+    until(f"kubectl apply {how} {path.name}", lambda: kubectl.try_("apply", how, str(path)).code == 0)
