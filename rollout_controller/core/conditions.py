@@ -209,11 +209,6 @@ def drained(o: Observed, revision: str, since: timedelta, agenda: Agenda) -> boo
 
 
 def at_rest(o: Observed) -> bool:
-    """Whether nothing of a release is left in mesh and cluster: home, un-pinned, no canary, no native roll."""
+    """Whether nothing of a release is left in mesh and cluster: home, un-pinned, no canary of ours."""
     calm = o.traffic is None or (o.traffic.canary_weight == (0, 0) and not o.traffic.pinned)
-    return (
-        calm
-        and (o.workload is None or o.workload.canary is None)
-        and not leftovers(o)
-        and native_roll(o) is None
-    )
+    return calm and (o.workload is None or o.workload.canary is None) and not leftovers(o)

@@ -254,7 +254,7 @@ def _home(o: Observed, f: Facts, _a: Agenda) -> str | None:
     if o.unread or not is_.at_rest(o):
         return None
     if f.phase is Phase.REVERTING:
-        return "home"
+        return "home" if is_.native_roll(o) is None else None
     w = o.workload
     if w is None or not w.synced or not w.labelled or stable_candidate(o) is None:
         return None

@@ -1,0 +1,157 @@
+"""The shop: a Deployment `web` behind two VirtualServices and a DestinationRule, and its Rollout."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Final
+
+from rollout_controller.ports import Json, Kind, Ref
+from tests.support import environment
+from tests.support.simulation import KEY
+from tests.support.world import World
+
+DEPLOYMENT: Final = Ref(Kind.DEPLOYMENT, "shop", "web")
+GATEWAY: Final = Ref(Kind.VIRTUAL_SERVICE, "shop", "web")
+MESH: Final = Ref(Kind.VIRTUAL_SERVICE, "shop", "web-mesh")
+RULE: Final = Ref(Kind.DESTINATION_RULE, "shop", "web")
+KUBECTL: Final = "kubectl"
+V1, V2, V3 = "shop/web:1", "shop/web:2", "shop/web:3"
+
+
+def shop(
+    replicas: int = 3, steps: tuple[Json, ...] = ({"weight": 50}, {"weight": 100}), **spec: Any
+) -> World:
+    """Version 1 runs and is ready; the Rollout was just applied. `spec` are further fields of its spec."""
+    world = World()
+    world.create(Kind.SERVICE, _service(), KUBECTL)
+    world.create(Kind.DEPLOYMENT, _deployment(replicas), KUBECTL)
+    world.create(
+        Kind.VIRTUAL_SERVICE, _virtual_service("web", ["shop.example"], [_pinned(), _primary()]), KUBECTL
+    )
+    world.create(Kind.VIRTUAL_SERVICE, _virtual_service("web-mesh", ["web"], [_primary()]), KUBECTL)
+    world.create(Kind.DESTINATION_RULE, _rule(), KUBECTL)
+    environment.settle(world)
+    world.now += world.readying
+    environment.settle(world)
+    world.create(Kind.ROLLOUT, _rollout(steps, spec), KUBECTL)
+    return world
+
+
+def template(image: str) -> Json:
+    """The pod template with this image."""
+    return {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "web", "image": image, "ports": [{"containerPort": 8080}]}]},
+    }
+
+
+def _deployment(replicas: int) -> Json:
+    return {
+        "metadata": {"name": "web", "namespace": "shop", "labels": {"team": "front"}},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"},
+            },
+            "template": template(V1),
+        },
+    }
+
+
+def _service() -> Json:
+    return {
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+    }
+
+
+def _destination(subset: str, weight: int) -> Json:
+    return {"destination": {"host": "web", "subset": subset}, "weight": weight}
+
+
+def _primary() -> Json:
+    return {
+        "name": "primary",
+        "retries": {"attempts": 2},
+        "timeout": "3s",
+        "route": [_destination("stable", 100), _destination("canary", 0)],
+    }
+
+
+def _pinned() -> Json:
+    """Somebody else's route, above ours."""
+    return {
+        "name": "beta",
+        "match": [{"headers": {"x-beta": {"exact": "true"}}}],
+        "route": [{"destination": {"host": "beta"}}],
+    }
+
+
+def _virtual_service(name: str, hosts: list[str], http: list[Json]) -> Json:
+    return {"metadata": {"name": name, "namespace": "shop"}, "spec": {"hosts": hosts, "http": http}}
+
+
+def _rule() -> Json:
+    return {
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "host": "web",
+            "trafficPolicy": {"outlierDetection": {"consecutive5xxErrors": 5}},
+            "subsets": [
+                {"name": "stable", "labels": {"app": "web"}},
+                {"name": "canary"},
+                {"name": "everything", "labels": {"app": "web"}},
+            ],
+        },
+    }
+
+
+def _rollout(steps: tuple[Json, ...], spec: Json) -> Json:
+    wanted = {
+        "workload": {"deployment": "web"},
+        "traffic": {
+            "istio": {
+                "virtualServices": [{"name": "web", "routes": ["primary"]}, {"name": "web-mesh"}],
+                "destinationRule": {"name": "web", "stableSubset": "stable", "canarySubset": "canary"},
+            }
+        },
+        "strategy": {"canary": {"minPods": 1, "steps": list(steps)}},
+        "analysis": {
+            "checks": [{"errorRate": {"max": "1%"}}],
+            "inconclusive": {"after": "60s", "then": "Pause"},
+        },
+        "minDuration": "5s",
+        "maxDuration": "90s",
+        "bake": "5s",
+        "drain": "5s",
+        "progressDeadline": "60s",
+        **spec,
+    }
+    return {"metadata": {"name": KEY.name, "namespace": KEY.namespace}, "spec": deepcopy(wanted)}
+
+
+def set_image(world: World, image: str, manager: str = KUBECTL) -> None:
+    """`kubectl set image`."""
+    deployment = world.need(DEPLOYMENT)
+    spec = {**deployment["spec"], "template": template(image)}
+    world.update(DEPLOYMENT, {**deployment, "spec": spec}, manager)
+
+
+def scale(world: World, replicas: int) -> None:
+    """`kubectl scale`."""
+    deployment = world.need(DEPLOYMENT)
+    world.update(DEPLOYMENT, {**deployment, "spec": {**deployment["spec"], "replicas": replicas}}, KUBECTL)
+
+
+def annotate(world: World, **commands: str) -> None:
+    """`kubectl annotate rlt web rollout-controller.dev/<verb>=<value>`."""
+    ref = Ref(Kind.ROLLOUT, *KEY)
+    rollout = world.need(ref)
+    given = {f"rollout-controller.dev/{verb}": value for verb, value in commands.items()}
+    metadata = {
+        **rollout["metadata"],
+        "annotations": {**(rollout["metadata"].get("annotations") or {}), **given},
+    }
+    world.update(ref, {**rollout, "metadata": metadata}, KUBECTL)

@@ -1,0 +1,244 @@
+"""The controller's ports over a simulated world, and one pass over them, call by call.
+
+Each call of a port yields once, as a `Call`, to whoever drives the coroutine with `send`: that is where a
+test lets it through, throws a fault, or closes the coroutine, which is what a crash is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from rollout_controller.api.names import FIELD_MANAGER
+from rollout_controller.controller.memory import Memory
+from rollout_controller.controller.observe import Sighting
+from rollout_controller.controller.reconcile import Reconciler
+from rollout_controller.controller.result import PassResult
+from rollout_controller.controller.status import facts_of
+from rollout_controller.core.model import Facts, Hash, StageKey, Timing, Verdict
+from rollout_controller.ports import ClusterError, Json, Key, Kind, Ref, Unavailable
+from tests.support.world import World, ref_of
+
+KEY: Final = Key("shop", "web")
+ROLLOUT: Final = Ref(Kind.ROLLOUT, *KEY)
+
+Verb = Literal["get", "list", "create", "patch", "delete"]
+CALL_LIMIT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to the API server, not yet made. `target` is what it is about, or the kind for a list."""
+
+    verb: Verb
+    target: Ref
+    body: Any = None
+    live: bool = True
+    status: bool = False
+    dry_run: bool = False
+    labels: str = ""
+    uid: str = ""
+    resource_version: str | None = None
+
+    def __await__(self) -> Generator[Call, Any, Any]:
+        return (yield self)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything."""
+        return self.verb in {"create", "patch", "delete"} and not self.dry_run
+
+    def make(self, world: World, cached: World) -> Any:
+        """The answer; reads that are not live are answered by `cached`. Raises ClusterError."""
+        match self.verb:
+            case "get":
+                return (world if self.live else cached).get(self.target)
+            case "list":
+                seen = world if self.live else cached
+                return seen.every(self.target.kind, self.target.namespace, self.labels)
+            case "create":
+                return world.create(self.target.kind, self.body, FIELD_MANAGER)
+            case "patch":
+                return world.patch(
+                    self.target, self.body, FIELD_MANAGER, status=self.status, dry_run=self.dry_run
+                )
+            case "delete":
+                world.delete(self.target, FIELD_MANAGER, uid=self.uid, resource_version=self.resource_version)
+                return None
+
+
+class SimulatedCluster:
+    """`ports.Cluster`: every call goes to the driver."""
+
+    async def get(self, ref: Ref, *, live: bool) -> Json | None:
+        found: Json | None = await Call("get", ref, live=live)
+        return found
+
+    async def list(self, kind: Kind, namespace: str, *, live: bool, labels: str = "") -> list[Json]:
+        found: list[Json] = await Call("list", Ref(kind, namespace, ""), live=live, labels=labels)
+        return found
+
+    async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
+        ref = ref_of(kind, body)
+        assert ref.namespace == namespace, f"{ref} is created in {namespace}"
+        made: Json = await Call("create", ref, body=deepcopy(body))
+        return made
+
+    async def patch(
+        self, ref: Ref, ops: Sequence[Json], *, status: bool = False, dry_run: bool = False
+    ) -> Json:
+        patched: Json = await Call("patch", ref, body=list(ops), status=status, dry_run=dry_run)
+        return patched
+
+    async def delete(self, ref: Ref, *, uid: str, resource_version: str | None = None) -> None:
+        await Call("delete", ref, uid=uid, resource_version=resource_version)
+
+
+@dataclass(slots=True)
+class WorldClock:
+    """`ports.Clock`: the world's time."""
+
+    world: World
+
+    def now(self) -> datetime:
+        return self.world.now
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the evaluator will say: a pass `after` a stage settled; or a fail, or nothing, at some stages."""
+
+    after: timedelta = timedelta(seconds=4)
+    fails_at: frozenset[int] = frozenset()
+    silent_at: frozenset[int] = frozenset()
+    busy: bool | None = False
+
+    def due(self, world: World, timing: Timing) -> datetime | None:
+        """When the verdict on the present stage is there, None if there is none to come."""
+        key = _facts(world).key
+        return None if key is None or key.index in self.silent_at else key.since + timing.settle + self.after
+
+
+def _facts(world: World) -> Facts:
+    rollout = world.get(ROLLOUT)
+    return facts_of((rollout or {}).get("status") or {})
+
+
+@dataclass(slots=True)
+class ScriptedJudges:
+    """The evaluator's seat, taken by `Evidence`: what it says follows from the world alone."""
+
+    world: World
+    evidence: Evidence
+    timing: Timing
+
+    def verdict(self, key: Key) -> Verdict | None:
+        stage, ready = _facts(self.world).key, self.evidence.due(self.world, self.timing)
+        if key != KEY or stage is None or ready is None or ready > self.world.now:
+            return None
+        return self._say(stage, ready)
+
+    def _say(self, stage: StageKey, since: datetime) -> Verdict:
+        if stage.index in self.evidence.fails_at:
+            return Verdict(stage, "fail", since, failures=2, sentence="error rate 5 % (limit 1 %)")
+        return Verdict(stage, "pass", since, sentence="error rate 0 % (limit 1 %)")
+
+    def busy(self, key: Key) -> Mapping[Hash, bool | None]:
+        facts = _facts(self.world)
+        return {revision: self.evidence.busy for revision in (facts.stable, facts.canary) if revision}
+
+    def judge(self, key: Key, sighting: Sighting | None, facts: Facts | None) -> None:
+        """What is to be judged is read from the world."""
+
+
+@dataclass(slots=True)
+class Told:
+    """`ports.Notifier`: keeps what it was told."""
+
+    notices: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def notify(self, rollout: Json, type_: str, reason: str, message: str) -> None:
+        self.notices.append((type_, reason, message))
+
+
+class Crashed(BaseException):
+    """Raised by a driver's hook in the place of an answer: the controller is no more."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass of the controller over the Rollout `web` of a world, made call by call.
+
+    `memory` is what this controller remembers, and is changed. `cached` answers the reads that are not live;
+    without it they are as fresh as live ones.
+    """
+
+    world: World
+    memory: Memory
+    evidence: Evidence
+    timing: Timing
+    cached: World | None = None
+    told: Told = field(default_factory=Told)
+    calls: list[Call] = field(default_factory=list)
+
+    def run(self, hook: Hook | None = None) -> PassResult | None:
+        """The pass's result, None if the hook crashed it."""
+        judges = ScriptedJudges(self.world, self.evidence, self.timing)
+        clock = WorldClock(self.world)
+        reconciler = Reconciler(SimulatedCluster(), clock, judges, self.told, self.timing)
+        reconciler._memories[KEY] = self.memory
+        coroutine = reconciler.run_pass(KEY)
+        answer: Any = None
+        try:
+            while len(self.calls) < CALL_LIMIT:
+                failed = isinstance(answer, ClusterError)
+                call = coroutine.throw(answer) if failed else coroutine.send(answer)
+                self.calls.append(call)
+                answer = self._answer(call, hook)
+        except StopIteration as done:
+            result: PassResult = done.value
+            return result
+        except Crashed:
+            coroutine.close()
+            return None
+        raise AssertionError(f"a pass made {CALL_LIMIT} calls without coming to an end")
+
+    def _answer(self, call: Call, hook: Hook | None) -> Any:
+        try:
+            return hook(self, call) if hook is not None else self.make(call)
+        except ClusterError as error:
+            return error
+
+    def make(self, call: Call) -> Any:
+        """Make a call as the API server would. Raises ClusterError."""
+        return call.make(self.world, self.cached or self.world)
+
+    @property
+    def writes(self) -> list[Call]:
+        """The writes that were asked for so far."""
+        return [call for call in self.calls if call.writes]
+
+
+class Hook:
+    """Stands between the controller and the world in one pass: lets every call through."""
+
+    def __call__(self, run: Pass, call: Call) -> Any:
+        return run.make(call)
+
+
+class FaultAtWrite(Hook):
+    """The n-th write (from 0) of a pass gets no answer; it was done, or it was not."""
+
+    def __init__(self, number: int, *, done: bool) -> None:
+        self._number = number
+        self._done = done
+
+    def __call__(self, run: Pass, call: Call) -> Any:
+        if call.writes and len(run.writes) == self._number + 1:
+            if self._done:
+                run.make(call)
+            raise Unavailable(call.target, call.verb, "no answer in time")
+        return run.make(call)
