@@ -55,15 +55,14 @@ def set_weight(
 def pin(routing: Routing, destination_rule: Json, stable: Hash | None, canary: Hash | None) -> list[Json]:
     """The patch that pins our two subsets to these revisions; None lets a subset select every pod again.
 
-    A subset that does not exist is left out: nothing of ours is in it.
+    A subset that does not exist is left out: nothing of ours is in it. One that is there twice is pinned
+    twice, for either may be the one in force.
     """
     wanted: dict[Side, Hash | None] = {"stable": stable, "canary": canary}
     ops: list[Json] = []
-    found: set[Side] = set()
     for index, subset in enumerate((destination_rule.get("spec") or {}).get("subsets") or []):
         side = routing.side(subset.get("name"))
-        if side is not None and side not in found:
-            found.add(side)
+        if side is not None:
             ops += _pin_subset(index, subset.get("labels"), wanted[side])
     return [unchanged(destination_rule), *ops] if ops else []
 

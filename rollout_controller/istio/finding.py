@@ -27,6 +27,11 @@ def title(kind: str, routing: Routing, name: str) -> str:
     return f"{kind} {routing.namespace}/{name}"
 
 
+def member(path: str, key: str) -> str:
+    """The path to a label, in brackets where a dot of its own would be read as a step."""
+    return f'{path}["{key}"]' if "." in key or "/" in key else f"{path}.{key}"
+
+
 def guess(wanted: str, present: Iterable[str]) -> str:
     """A question with a space behind it, or nothing when no name comes close."""
     close = get_close_matches(wanted, [name for name in present if name], n=1)

@@ -21,6 +21,7 @@ from rollout_controller.istio.finding import (
     error,
     guess,
     host_findings,
+    member,
     title,
 )
 from rollout_controller.istio.route_findings import virtual_service_findings
@@ -171,7 +172,7 @@ def _label_findings(
             yield error(
                 LABEL_OUTSIDE_SELECTOR,
                 obj,
-                f"{path}.{key}",
+                member(path, key),
                 f"{value} is not in the selector of {owner}, so a version without it gets no traffic",
                 "Remove it; the versions are told apart by pod-template-hash.",
             )
@@ -180,7 +181,7 @@ def _label_findings(
             yield error(
                 LABEL_WITHOUT_PODS,
                 obj,
-                f"{path}.{key}",
+                member(path, key),
                 f"{value} selects no new pod: the template of {owner} {found}",
                 "Remove it; the versions are told apart by pod-template-hash.",
             )

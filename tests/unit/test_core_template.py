@@ -23,6 +23,10 @@ def resources(**limits: Any) -> dict[str, Any]:
     return template(resources={"limits": limits})
 
 
+def with_volume(**source: Any) -> dict[str, Any]:
+    return {"metadata": {}, "spec": {"volumes": [{"name": "v", **source}]}}
+
+
 def with_meta(**metadata: Any) -> dict[str, Any]:
     return {**template(), "metadata": metadata}
 
@@ -40,6 +44,11 @@ SAME = [
     (resources(cpu="0.5"), resources(cpu="500m")),
     (resources(cpu="2k"), resources(cpu="2e3")),
     (resources(cpu=1), resources(cpu="1")),
+    (with_volume(emptyDir={"sizeLimit": "1Gi"}), with_volume(emptyDir={"sizeLimit": "1024Mi"})),
+    (
+        template(env=[{"valueFrom": {"resourceFieldRef": {"divisor": "1"}}}]),
+        template(env=[{"valueFrom": {"resourceFieldRef": {"divisor": "1000m"}}}]),
+    ),
 ]
 DIFFERENT = [
     (template(image="web:1"), template(image="web:2")),
@@ -51,6 +60,8 @@ DIFFERENT = [
     (template(args=["a", "b"]), template(args=["b", "a"])),
     (template(securityContext={}), template()),
     (template(tty=True), template(tty=1)),
+    (with_volume(configMap={"sizeLimit": "1Gi"}), with_volume(configMap={"sizeLimit": "1024Mi"})),
+    (resources(cpu="one"), resources(cpu="two")),
 ]
 
 
@@ -137,11 +148,13 @@ def test_the_canary_has_no_label_by_which_the_deployment_would_adopt_it() -> Non
 
 
 def test_the_canary_shares_nothing_with_the_deployment() -> None:
-    parent = deployment()
+    selector = {"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}
+    parent = deployment(selector=selector)
     made = canary_replica_set(parent, "abc", 1, "web")
     made["spec"]["template"]["spec"]["containers"][0]["image"] = "changed"
     made["spec"]["selector"]["matchLabels"]["app"] = "changed"
-    assert parent == deployment()
+    made["spec"]["selector"]["matchExpressions"][0]["key"] = "changed"
+    assert parent == deployment(selector=selector)
 
 
 def created(parent: dict[str, Any]) -> dict[str, Any]:

@@ -149,6 +149,8 @@ def test_the_same_subset_names_of_another_host_are_foreign() -> None:
         route(to("canary", 100)),
         route(to("stable", 100), to("v3", 0, host="legacy")),
         route(to("stable", 0), to("canary", 0), to("v3", 100, host="legacy")),
+        route(to("stable", 10), to("canary", -10)),
+        route(to("stable", -20), to("canary", 10)),
         route(),
         {"redirect": {"uri": "/"}},
         {"name": "delegated", "delegate": {"name": "other"}},
@@ -214,7 +216,7 @@ def test_traffic_goes_home_while_the_destination_rule_cannot_be_read() -> None:
 
 
 def test_nothing_is_touched_without_a_rule_when_two_hosts_could_be_ours() -> None:
-    ratings = route(to("stable", 100, host="ratings"), to("canary", 0, host="ratings"))
+    ratings = route(to("stable", 75, host="ratings"), to("canary", 25, host="ratings"))
     assert set_weight(ROUTING, virtual_service(ratings, half(75, 25)), 0, None) == []
 
 
@@ -312,6 +314,17 @@ def test_subsets_that_are_not_ours_are_not_touched() -> None:
         subset("canary", pod_template_hash="bbb"),
         subset("stable", pod_template_hash="aaa"),
     ]
+
+
+def test_a_subset_that_is_there_twice_is_pinned_twice_and_un_pinned_twice() -> None:
+    twice = ({"name": "stable"}, {"name": "canary"}, subset("stable", app="web"))
+    away = pinned("aaa", None, *twice)
+    assert away == [
+        subset("stable", pod_template_hash="aaa"),
+        {"name": "canary"},
+        subset("stable", app="web", pod_template_hash="aaa"),
+    ]
+    assert pinned(None, None, *away) == list(twice)
 
 
 @pytest.mark.parametrize("spec", [{}, {"host": "web"}, {"host": "web", "subsets": None}])

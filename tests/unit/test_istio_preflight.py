@@ -175,6 +175,12 @@ def test_a_subset_label_outside_the_selector_is_told(labels: dict[str, str], fin
     assert told(destination_rule=labelled(**labels)) == [finding]
 
 
+def test_a_label_with_dots_is_set_apart_in_the_path() -> None:
+    key = "app.kubernetes.io/version"
+    [finding] = told(destination_rule=labelled(**{key: "v1"}))
+    assert f'DestinationRule shop/web spec.subsets[1].labels["{key}"]: v1 selects no new pod' in finding
+
+
 def test_labels_of_both_subsets_are_looked_at_and_of_no_other() -> None:
     subsets = [{"name": name, "labels": {"version": "v1"}} for name in ("stable", "debug", "canary")]
     findings = told(destination_rule=destination_rule(*subsets))

@@ -94,7 +94,10 @@ def test_beside_a_foreign_share_a_percentage_is_of_ours_and_as_expected_if_it_is
     assert weights(beside, expected=expected) == (percent, percent)
 
 
-@pytest.mark.parametrize(("stable", "canary", "percent"), [(110, -10, 0), (-10, 110, 100), (110, 0, 0)])
+@pytest.mark.parametrize(
+    ("stable", "canary", "percent"),
+    [(110, -10, 0), (-10, 110, 100), (110, 0, 0), (1000, 1, 1), (1, 1000, 99)],
+)
 def test_weights_that_make_no_sense_are_still_read_as_a_percentage(
     stable: int, canary: int, percent: int
 ) -> None:

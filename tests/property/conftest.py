@@ -1,0 +1,9 @@
+"""One profile for all property tests."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# No deadline per example: on a machine that does other work besides, a slow one is no defect.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
