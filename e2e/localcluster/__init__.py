@@ -9,7 +9,10 @@ In a program:
 
 Who does what: `binaries` builds and caches the programs, `start` brings a cluster up and down, `launcher` is
 process 1 of its namespace, `supervisor` holds the `parts`, `forward` and `control` are its doors to the host,
-`kubelet` runs pods as processes. Requests enter the mesh through the Gateway istio-system/local (any host).
+`kubelet` runs pods as processes.
+
+Requests enter the mesh on Envoy's port 80, where the Gateway istio-system/local takes any host; Gateways of
+one's own (selector istio: ingressgateway, port 80, no `bind`) share it. Nothing else may listen on port 80.
 """
 
 from e2e.localcluster.cluster import Completed, LocalCluster

@@ -8,7 +8,7 @@ from typing import Any
 
 from e2e.localcluster import http
 from e2e.localcluster.errors import LocalClusterError
-from e2e.localcluster.layout import API_PORT, GATEWAY_PORT, LOCAL, NODE_IP
+from e2e.localcluster.layout import API_PORT, GATEWAY_PORT, KUBELET_LOG_PORT, LOCAL, NODE_IP
 
 NODE = "local"
 NODE_LABELS = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}
@@ -48,6 +48,7 @@ async def base(api: Api) -> None:
         api.create("/api/v1/namespaces", {"metadata": {"name": "istio-system"}}),
     )
     status = {
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_LOG_PORT}},
         "addresses": [address, {"type": "Hostname", "address": NODE}],
         "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
         "capacity": {"pods": "1000", "cpu": "64", "memory": "64Gi"},
@@ -78,11 +79,7 @@ async def _established(api: Api, path: str) -> None:
 
 async def shared_gateway(api: Api) -> None:
     """A Gateway for everybody's hosts, so that a new test adds a VirtualService and no listener."""
-    server = {
-        "port": {"number": GATEWAY_PORT, "name": "http", "protocol": "HTTP"},
-        "bind": LOCAL,
-        "hosts": ["*"],
-    }
+    server = {"port": {"number": GATEWAY_PORT, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
     gateway = {
         "apiVersion": "networking.istio.io/v1",
         "kind": "Gateway",

@@ -136,7 +136,7 @@ class LocalCluster:
         return Kube(self.api_url, self.token, self.certificate, timeout)
 
     async def start(self, part: str) -> None:
-        """Start etcd, apiserver, controller-manager, kubelet, istiod, envoy or prometheus, and wait for it."""
+        """Start etcd, apiserver, controller-manager, kubelet, istiod, envoy or prometheus; wait for it."""
         await control.ask(self.layout.control, do="start", part=part)
 
     async def stop(self, part: str, grace: float | None = None) -> None:

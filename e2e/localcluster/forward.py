@@ -6,14 +6,15 @@ host's network; what it dials afterwards is inside its own.
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from e2e.localcluster.layout import LOCAL
 
+Address = tuple[str, int]
 HIGH_WATER = 256 * 1024
 
 
-def listen(names: Mapping[str, int]) -> dict[str, socket.socket]:
+def listen(names: Iterable[str]) -> dict[str, socket.socket]:
     """One listening socket per name, on free ports of the host's loopback."""
     sockets = {}
     for name in names:
@@ -71,9 +72,9 @@ class _End(asyncio.Protocol):
 class _Outer(_End):
     """The end towards the host: dials into the namespace as soon as somebody connects."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, target: Address) -> None:
         super().__init__()
-        self.port = port
+        self.target = target
         self.dialling: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,7 +88,7 @@ class _Outer(_End):
         inner = _End()
         inner.peer = self
         try:
-            await asyncio.get_running_loop().create_connection(lambda: inner, LOCAL, self.port)
+            await asyncio.get_running_loop().create_connection(lambda: inner, *self.target)
         except OSError:
             self.transport.abort()  # a reset is the nearest to "refused" that an accepted connection can say
             return
@@ -99,10 +100,12 @@ class _Outer(_End):
         self.transport.resume_reading()
 
 
-async def serve(listeners: Mapping[str, socket.socket], targets: Mapping[str, int]) -> list[asyncio.Server]:
-    """Start piping each listener to its port on the namespace's loopback."""
+async def serve(
+    listeners: Mapping[str, socket.socket], targets: Mapping[str, Address]
+) -> list[asyncio.Server]:
+    """Start piping each listener to its target inside the namespace."""
     loop = asyncio.get_running_loop()
     return [
-        await loop.create_server(lambda port=targets[name]: _Outer(port), sock=sock)  # type: ignore[misc]
+        await loop.create_server(lambda target=targets[name]: _Outer(target), sock=sock)  # type: ignore[misc]
         for name, sock in listeners.items()
     ]

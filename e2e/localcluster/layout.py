@@ -27,17 +27,18 @@ ISTIOD_GRPC_PORT = 15010
 ISTIOD_MONITORING_PORT = 15014
 GATEWAY_PORT = 80
 KUBELET_HEALTH_PORT = 10248
+KUBELET_LOG_PORT = 10250
 FIRST_POD = 257
 """Offset of the first pod's address in the pod network: 10.244.1.1."""
 
 FORWARDED = {
-    "api": API_PORT,
-    "gateway": GATEWAY_PORT,
-    "prometheus": PROMETHEUS_PORT,
-    "envoy-admin": ENVOY_ADMIN_PORT,
-    "istiod-debug": ISTIOD_DEBUG_PORT,
+    "api": (LOCAL, API_PORT),
+    "gateway": (GATEWAY_IP, GATEWAY_PORT),
+    "prometheus": (LOCAL, PROMETHEUS_PORT),
+    "envoy-admin": (LOCAL, ENVOY_ADMIN_PORT),
+    "istiod-debug": (LOCAL, ISTIOD_DEBUG_PORT),
 }
-"""Forwarder name -> port on the namespace's own loopback."""
+"""Forwarder name -> address inside the namespace."""
 
 
 def cache_directory() -> Path:

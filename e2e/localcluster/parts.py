@@ -107,6 +107,7 @@ def _apiserver(layout: Layout, program: str, tls: ssl.SSLContext) -> Part:
         f"--service-account-signing-key-file={layout.key}",
         "--service-account-issuer=https://lc",
         "--service-cluster-ip-range=10.243.0.0/16",
+        "--kubelet-preferred-address-types=InternalIP",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
         "--disable-admission-plugins=ServiceAccount,DefaultStorageClass,StorageObjectInUseProtection,"

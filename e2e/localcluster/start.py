@@ -149,29 +149,42 @@ def _launch(layout: Layout, say: Say, daemon: bool) -> "subprocess.Popen[bytes]"
             stderr=log,
             start_new_session=True,
         )
-    assert process.stdout is not None
-    with process.stdout:
-        for line in process.stdout:
-            event = json.loads(line)
-            if event.get("ready"):
-                if daemon:
-                    process.wait()  # the half outside the namespace, gone since it forked
-                return process
-            if "error" in event:
-                _abandon(process)
-                raise LocalClusterError(event["error"])
-            if "started" in event:
-                say(f"{event['started']} is ready")
-    _abandon(process)
+    try:
+        ready = _follow(process, say)
+    except BaseException:  # an interrupt too: a cluster that nobody waits for must not come up
+        _abandon(layout, process)
+        raise
+    if ready:
+        if daemon:
+            process.wait()  # the half outside the namespace, gone since it forked
+        return process
+    _abandon(layout, process)
     tail = layout.log("launcher").read_text(errors="replace").strip().splitlines()[-3:]
     raise LocalClusterError(
         f"the launcher ended before the cluster was ready; {layout.log('launcher')} says: {' / '.join(tail)}"
     )
 
 
-def _abandon(process: "subprocess.Popen[bytes]") -> None:
+def _follow(process: "subprocess.Popen[bytes]", say: Say) -> bool:
+    """Pass on the launcher's progress; False if it ended without being ready."""
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            event = json.loads(line)
+            if event.get("ready"):
+                return True
+            if "error" in event:
+                raise LocalClusterError(event["error"])
+            if "started" in event:
+                say(f"{event['started']} is ready")
+    return False
+
+
+def _abandon(layout: Layout, process: "subprocess.Popen[bytes]") -> None:
     if process.stdin is not None:
         process.stdin.close()
+    with contextlib.suppress(OSError):
+        _shout(layout, {"do": "shutdown"})
     try:
         process.wait(20)
     except subprocess.TimeoutExpired:

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 from e2e.localcluster.kube import Kube
+from e2e.localcluster.kubelet import logs
 from e2e.localcluster.kubelet.agent import Agent
 from e2e.localcluster.layout import API_PORT, KUBELET_HEALTH_PORT, LOCAL, Layout
 
@@ -29,11 +30,13 @@ async def _serve(layout: Layout, crash_backoff: float) -> None:
         health = await asyncio.start_server(
             lambda reader, writer: _health(agent, reader, writer), LOCAL, KUBELET_HEALTH_PORT
         )
+        log_port = await logs.serve(layout.pod_logs, logs.context(layout.certificate, layout.key))
         task = asyncio.create_task(agent.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         await asyncio.wait({task})
         health.close()
+        log_port.close()
         if not task.cancelled():
             task.result()
 

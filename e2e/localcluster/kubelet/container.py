@@ -17,6 +17,8 @@ from e2e.localcluster.kubelet.status import Container, Running, Terminated, Wait
 from e2e.localcluster.layout import REPOSITORY
 
 MISSING_TAG = "missing"
+LEAST_GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL even where preStop has used up the grace period."""
 PULL_RETRY = 1.0
 CONFIG_RETRY = 2.0
 
@@ -69,14 +71,20 @@ class ContainerRun:
     async def stop(self, deadline: float) -> None:
         """preStop, then SIGTERM, then SIGKILL at `deadline` (event loop time), as Kubernetes orders them.
 
-        The container serves on during preStop.
+        The container serves on during preStop; if that uses up the time, LEAST_GRACE is left for SIGTERM.
         """
         loop = asyncio.get_running_loop()
         self.stopping = True
         if self._process is None or not self._process.running:
             return
         await self._pre_stop(max(0.0, deadline - loop.time()))
-        await self._process.terminate(max(0.0, deadline - loop.time()))
+        await self._process.terminate(max(LEAST_GRACE, deadline - loop.time()))
+
+    async def kill(self) -> None:
+        """End at once."""
+        self.stopping = True
+        if self._process is not None:
+            await self._process.terminate(0.0)
 
     async def _pre_stop(self, grace: float) -> None:
         hook = self.spec.get("lifecycle", {}).get("preStop", {})

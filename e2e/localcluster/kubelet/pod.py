@@ -16,8 +16,6 @@ from e2e.localcluster.kubelet.container import ContainerRun, Surroundings
 from e2e.localcluster.kubelet.environment import Address, Lookup, references
 from e2e.localcluster.kubelet.status import pod_status
 
-LEAST_GRACE = 2.0
-"""Seconds between SIGTERM and SIGKILL even where preStop has used up the grace period."""
 RETRY = 0.3
 log = logging.getLogger("kubelet")
 
@@ -74,14 +72,12 @@ class PodWorker:
         finally:
             for task in (*runs, writer):
                 task.cancel()
-            await asyncio.gather(*(one.stop(0.0) for one in self.containers))
+            await asyncio.gather(*(one.kill() for one in self.containers))
             await asyncio.gather(*runs, writer, return_exceptions=True)
 
     async def _end(self) -> None:
-        loop = asyncio.get_running_loop()
-        metadata = self.pod["metadata"]
-        grace = max(float(metadata.get("deletionGracePeriodSeconds") or 0), 0.0)
-        deadline = loop.time() + grace
+        grace = float(self.pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+        deadline = asyncio.get_running_loop().time() + grace
         await asyncio.gather(*(self._stop(one, deadline) for one in self.containers))
         with contextlib.suppress(KubeError):
             await self._tell()  # who holds a finalizer sees the end
