@@ -98,8 +98,19 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 Duration = Annotated[timedelta, _read_duration, _write_duration, _duration_schema()]
 """Zero or longer."""
 
-Elapsed = Annotated[timedelta, _read_duration, _write_duration, WithJsonSchema({"type": "string"})]
-"""A duration in the status: no rule of ours may ever refuse a status."""
+
+def _format_elapsed(value: timedelta) -> str:
+    return format_duration(max(value, timedelta(0)))
+
+
+Elapsed = Annotated[
+    timedelta,
+    _read_duration,
+    PlainSerializer(_format_elapsed, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string"}),
+]
+"""A duration in the status. Nothing may ever refuse a status: there are no rules, and where a clock was set
+back the duration is none."""
 
 Seconds = Annotated[
     timedelta,

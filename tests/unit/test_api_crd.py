@@ -8,10 +8,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from rollout_controller.api import RUNNING_PHASES
 from rollout_controller.api.crd import custom_resource_definition, main, render
 from rollout_controller.api.schema import structural_schema
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.api.status import RolloutStatus
+from rollout_controller.core.model import RUNNING
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -79,6 +81,10 @@ def test_nothing_of_the_status_is_required_or_defaulted_but_a_conditions_type_an
 
 def test_no_rule_can_refuse_a_status() -> None:
     assert [path for path, schema in STATUS if "x-kubernetes-validations" in schema] == []
+
+
+def test_the_phases_in_which_a_release_runs_are_those_of_the_core() -> None:
+    assert set(RUNNING_PHASES) == {phase.value for phase in RUNNING}
 
 
 def test_a_keyword_that_would_be_lost_is_an_error() -> None:

@@ -88,3 +88,8 @@ def test_fields_of_another_version_are_passed_over() -> None:
 
 def test_empty_lists_are_not_written() -> None:
     assert written(RolloutStatus(phase="Healthy", plan=(), findings=(), history=())) == {"phase": "Healthy"}
+
+
+def test_a_clock_that_was_set_back_does_not_refuse_a_status() -> None:
+    status = RolloutStatus(history=(Release(revision="6444769cf", duration=timedelta(seconds=-3)),))
+    assert written(status) == {"history": [{"revision": "6444769cf", "duration": "0s"}]}
