@@ -1,0 +1,200 @@
+"""The gate: one look at Prometheus after the other, folded into a verdict.
+
+A look passes if every check is within its limit, and fails if one is above it beyond chance (the lower end
+of the 95 % Wilson interval). Anything else is inconclusive: it neither passes nor breaks or extends a run of
+failures. A look looks back over a window, and windows overlap, so a failing look is counted only on evidence
+of its own: the requests since the last counted one are enough to be judged and above the limit by themselves
+as well. `failure_limit` counted looks without a passing one between them are a failure.
+
+Everything here is a pure function of what was read; the evaluator does the reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from rollout_controller.core.judge_checks import Check, Judged, Outcome, exceeds, judge_check
+from rollout_controller.core.judge_counts import Sides
+from rollout_controller.core.judge_words import percent, sentence
+from rollout_controller.core.model import StageKey, Verdict
+
+Result = Literal["pass", "fail", "inconclusive"]
+
+ARRIVAL: Final = 3
+"""No request at all is a failure once this many times `min_requests` should have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a canary is held to. `share` is the percent of requests that it is sent."""
+
+    checks: tuple[Check, ...]
+    min_requests: int
+    failure_limit: int
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was read: both sides over the window, and since the last counted failing look.
+
+    `fresh` is None if there was none, or nobody asked. `newest` is the time of the newest sample, by
+    Prometheus' clock in seconds. `scraped` says that Prometheus scraped all canary pods in the whole window,
+    so that no requests means none, and not none known. `judged` is False for what is shown only. `remark` is
+    told with the verdict.
+    """
+
+    sides: Sides
+    fresh: Sides | None = None
+    newest: float | None = None
+    scraped: bool = False
+    judged: bool = True
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There is nothing to judge, for this reason: a fault, no samples, too early."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The state of the fold. `counted` is when a failing look was last counted."""
+
+    verdict: Verdict
+    counted: datetime | None = None
+    newest: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.verdict.result == "fail"
+
+
+def begin(key: StageKey, now: datetime, failures: int = 0) -> Judgement:
+    """The state before the first look; `failures` are those that an earlier process counted in this stage."""
+    verdict = Verdict(key, "inconclusive", now, failures, sentence="waiting for the first readings")
+    return Judgement(verdict, counted=now if failures else None)
+
+
+def arrival_fails(sides: Sides, scraped: bool, thresholds: Thresholds, times: float = ARRIVAL) -> bool:
+    """Whether traffic does not arrive: stable's requests make many expected, and the canary had none."""
+    if not scraped or not 0 < thresholds.share < 100 or sides.requests > 0 or sides.stable is None:
+        return False
+    expected = sides.stable.requests * thresholds.share / (100 - thresholds.share)
+    return expected >= times * thresholds.min_requests
+
+
+def failing(look: Look, thresholds: Thresholds) -> bool:
+    """Whether this look would count as failing on fresh evidence."""
+    judged = _judge(look, thresholds)
+    return any(j.outcome is Outcome.FAIL for j in judged) or arrival_fails(
+        look.sides, look.scraped, thresholds
+    )
+
+
+def enough(sides: Sides, thresholds: Thresholds) -> bool:
+    """Whether these are requests enough for every check."""
+    return all(judge_check(check, sides, thresholds.min_requests).needed == 0 for check in thresholds.checks)
+
+
+def fold(state: Judgement, look: Look | Nothing, thresholds: Thresholds, now: datetime) -> Judgement:
+    """The state after one more look. A look without a newer sample changes nothing; a failure stays one."""
+    if state.failed or (isinstance(look, Look) and _known(state, look)):
+        return state
+    if isinstance(look, Nothing):
+        return _unclear(state, (), thresholds, look.reason, now)
+    judged = _judge(look, thresholds)
+    if not look.judged:
+        return _unclear(state, judged, thresholds, look.remark, now)
+    state = replace(state, newest=look.newest if look.newest is not None else state.newest)
+    absent = arrival_fails(look.sides, look.scraped, thresholds)
+    if absent or any(j.outcome is Outcome.FAIL for j in judged):
+        return _failing(state, look, judged, absent, thresholds, now)
+    lacking = [j for j in judged if j.outcome is not Outcome.WITHIN]
+    if not lacking or (thresholds.share == 0 and all(j.outcome is Outcome.LACKING for j in lacking)):
+        words = sentence(judged, look.remark) if not lacking else "no requests are sent to the canary here"
+        passed = _verdict(state, "pass", 0, judged, words, now)
+        return replace(state, verdict=replace(passed, needed=0), counted=None)
+    return _unclear(state, judged, thresholds, look.remark, now)
+
+
+def _known(state: Judgement, look: Look) -> bool:
+    """Whether these samples were judged before."""
+    return look.newest is not None and state.newest is not None and look.newest <= state.newest
+
+
+def _judge(look: Look, thresholds: Thresholds) -> tuple[Judged, ...]:
+    return tuple(judge_check(check, look.sides, thresholds.min_requests) for check in thresholds.checks)
+
+
+def _failing(
+    state: Judgement,
+    look: Look,
+    judged: tuple[Judged, ...],
+    absent: bool,
+    thresholds: Thresholds,
+    now: datetime,
+) -> Judgement:
+    counts = state.counted is None or _on_its_own(look, judged, absent, thresholds)
+    failures = state.verdict.failures + counts
+    failed = failures >= thresholds.failure_limit and counts
+    why = _absent(look, thresholds) if absent else ""
+    run = f"{failures} failing readings" if failed and failures > 1 else _run(failures, thresholds)
+    words = sentence(judged, why, "" if failed and failures == 1 else run, look.remark)
+    result: Result = "fail" if failed else "inconclusive"
+    return replace(
+        state,
+        verdict=_verdict(state, result, failures, judged, words, now),
+        counted=now if counts else state.counted,
+    )
+
+
+def _on_its_own(look: Look, judged: tuple[Judged, ...], absent: bool, thresholds: Thresholds) -> bool:
+    """Whether what came since the last counted look is a reason to count this one as well."""
+    if look.fresh is None:
+        return False
+    if absent and arrival_fails(look.fresh, look.scraped, thresholds, times=1):
+        return True
+    fresh = look.fresh.canary
+    return any(j.outcome is Outcome.FAIL and exceeds(j.check, fresh, thresholds.min_requests) for j in judged)
+
+
+def _absent(look: Look, thresholds: Thresholds) -> str:
+    stable = look.sides.stable.requests if look.sides.stable is not None else 0
+    expected = stable * thresholds.share / (100 - thresholds.share)
+    return (
+        f"no request reached the canary, though its {percent(thresholds.share / 100)} share makes about"
+        f" {expected:.0f} expected: check the route, the subset's labels and the pods' sidecars"
+    )
+
+
+def _run(failures: int, thresholds: Thresholds) -> str:
+    return f"failing reading {failures} of {thresholds.failure_limit}" if failures else ""
+
+
+def _unclear(
+    state: Judgement, judged: tuple[Judged, ...], thresholds: Thresholds, remark: str, now: datetime
+) -> Judgement:
+    """Neither pass nor failure; the failures stay, as no news is neither good nor bad."""
+    failures = state.verdict.failures
+    words = sentence(judged, _run(failures, thresholds), remark)
+    return replace(state, verdict=_verdict(state, "inconclusive", failures, judged, words, now))
+
+
+def _verdict(
+    state: Judgement, result: Result, failures: int, judged: tuple[Judged, ...], words: str, now: datetime
+) -> Verdict:
+    before = state.verdict
+    return Verdict(
+        before.key,
+        result,
+        before.since if before.result == result else now,
+        failures,
+        tuple(j.reading for j in judged),
+        words,
+        max((j.needed for j in judged), default=0),
+    )
