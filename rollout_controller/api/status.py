@@ -104,8 +104,6 @@ class Reading(StatusModel):
 
     check: str | None = None
     """Which check, like `errorRate` or `latency p99`."""
-    result: str | None = None
-    """`pass`, `fail` or `inconclusive`."""
     value: str | None = None
     """The canary's value."""
     stable: str | None = None
@@ -114,8 +112,6 @@ class Reading(StatusModel):
     """The limit in the spec."""
     requests: int | None = None
     """Requests of the canary in the window."""
-    message: str | None = None
-    """What is missing, or why it failed."""
 
 
 class Finding(StatusModel):
@@ -154,7 +150,7 @@ class Condition(StatusModel):
     """A condition as Kubernetes has them."""
 
     type: str
-    """`Ready`, `Reconciling`, `Stalled`, `Paused` or `TrafficVerified`."""
+    """`Ready`, `Reconciling`, `Stalled` or `Paused`."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     reason: str | None = None
@@ -209,4 +205,4 @@ class RolloutStatus(StatusModel):
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = Field(default=(), exclude_if=_empty)
-    """Ready, Reconciling and Stalled as kstatus reads them, and Paused, TrafficVerified."""
+    """Ready, Reconciling and Stalled as kstatus reads them, and Paused."""
