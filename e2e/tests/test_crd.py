@@ -176,12 +176,10 @@ def test_a_status_is_stored_without_loss(kubectl: Kubectl) -> None:
         "readings": [
             {
                 "check": "errorRate",
-                "result": "pass",
                 "value": "0.2%",
                 "stable": "0.1%",
                 "limit": "1%",
                 "requests": 412,
-                "message": "",
             }
         ],
         "pausedBy": "Spec",
