@@ -33,6 +33,7 @@ def resolve(
         "POD_NAMESPACE": metadata["namespace"],
         "POD_IP": address.pod,
         "POD_LABELS": ",".join(f"{k}={v}" for k, v in sorted(metadata.get("labels", {}).items())),
+        "IMAGE": container.get("image", ""),
     }
     for item in container.get("env", []):
         if "valueFrom" in item:
