@@ -1,0 +1,152 @@
+"""Which Rollouts a change wakes."""
+
+from typing import Any
+
+import pytest
+
+from rollout_controller.api.names import LABEL
+from rollout_controller.kube.index import Index, references
+from rollout_controller.kube.store import Change
+from rollout_controller.ports import Json, Key, Kind, Ref
+
+WEB = Key("ns", "web-rollout")
+
+
+def rollout(name: str = "web-rollout", deployment: str = "web", namespace: str = "ns") -> Json:
+    istio = {"virtualServices": [{"name": "front"}, {"name": "mesh"}], "destinationRule": {"name": "rule"}}
+    return {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"workload": {"deployment": deployment}, "traffic": {"istio": istio}},
+    }
+
+
+def thing(
+    name: str,
+    namespace: str = "ns",
+    owner: tuple[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+) -> Json:
+    owners = [{"kind": owner[0], "name": owner[1], "controller": True}] if owner else []
+    return {
+        "metadata": {"name": name, "namespace": namespace, "labels": labels or {}, "ownerReferences": owners}
+    }
+
+
+class Woken:
+    """An index over some Rollouts, with these ReplicaSets in the cache."""
+
+    def __init__(self, *rollouts: Json, replica_sets: tuple[Json, ...] = ()) -> None:
+        cached = {(r["metadata"]["namespace"], r["metadata"]["name"]): r for r in replica_sets}
+        self.index = Index(lambda kind, namespace, name: cached.get((namespace, name)))
+        for one in rollouts:
+            self.index.woken_by(Kind.ROLLOUT, Change(None, one))
+
+    def by(self, kind: Kind, new: Json | None, old: Json | None = None) -> set[Key]:
+        return self.index.woken_by(kind, Change(old, new))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (Kind.DEPLOYMENT, "web"),
+        (Kind.VIRTUAL_SERVICE, "front"),
+        (Kind.VIRTUAL_SERVICE, "mesh"),
+        (Kind.DESTINATION_RULE, "rule"),
+    ],
+)
+def test_what_a_spec_names_wakes_its_rollout_also_when_it_goes(kind: Kind, name: str) -> None:
+    woken = Woken(rollout())
+    assert woken.by(kind, thing(name)) == {WEB}
+    assert woken.by(kind, None, old=thing(name)) == {WEB}
+
+
+def test_objects_of_other_names_and_namespaces_wake_nobody() -> None:
+    woken = Woken(rollout())
+    assert woken.by(Kind.DEPLOYMENT, thing("other")) == set()
+    assert woken.by(Kind.DEPLOYMENT, thing("web", namespace="elsewhere")) == set()
+
+
+def test_two_rollouts_that_name_one_object_are_both_woken() -> None:
+    woken = Woken(rollout(), rollout("second", deployment="other"))
+    assert woken.by(Kind.VIRTUAL_SERVICE, thing("front")) == {WEB, Key("ns", "second")}
+
+
+def test_a_rollout_wakes_itself_and_forgets_what_it_named_before() -> None:
+    woken = Woken(rollout())
+    assert woken.by(Kind.ROLLOUT, rollout(deployment="new"), old=rollout()) == {WEB}
+    assert woken.by(Kind.DEPLOYMENT, thing("web")) == set()
+    assert woken.by(Kind.DEPLOYMENT, thing("new")) == {WEB}
+
+
+def test_a_rollout_that_went_is_woken_once_more_and_then_never() -> None:
+    woken = Woken(rollout())
+    assert woken.by(Kind.ROLLOUT, None, old=rollout()) == {WEB}
+    assert woken.by(Kind.DEPLOYMENT, thing("web")) == set()
+    assert woken.by(Kind.SERVICE, thing("any")) == set()
+
+
+def test_a_replica_set_wakes_by_its_deployment_or_by_our_label() -> None:
+    woken = Woken(rollout())
+    assert woken.by(Kind.REPLICA_SET, thing("web-1", owner=("Deployment", "web"))) == {WEB}
+    assert woken.by(Kind.REPLICA_SET, thing("web-2", labels={LABEL: "web-rollout"})) == {WEB}
+    assert woken.by(Kind.REPLICA_SET, thing("web-3", labels={LABEL: "unknown"})) == set()
+    assert woken.by(Kind.REPLICA_SET, thing("pay-1", owner=("Deployment", "pay"))) == set()
+
+
+def test_a_replica_set_that_lost_its_owner_wakes_by_the_owner_it_had() -> None:
+    woken = Woken(rollout())
+    had = thing("web-1", owner=("Deployment", "web"))
+    assert woken.by(Kind.REPLICA_SET, thing("web-1"), old=had) == {WEB}
+
+
+def test_a_deployment_that_bears_our_label_wakes_that_rollout_too() -> None:
+    woken = Woken(rollout())
+    assert woken.by(Kind.DEPLOYMENT, thing("another", labels={LABEL: "web-rollout"})) == {WEB}
+
+
+def test_a_pod_wakes_through_its_replica_set() -> None:
+    ours = thing("web-2", labels={LABEL: "web-rollout"})
+    native = thing("web-1", owner=("Deployment", "web"))
+    woken = Woken(rollout(), replica_sets=(ours, native))
+    assert woken.by(Kind.POD, thing("p", owner=("ReplicaSet", "web-1"))) == {WEB}
+    assert woken.by(Kind.POD, thing("p", owner=("ReplicaSet", "web-2"))) == {WEB}
+
+
+def test_a_pod_whose_replica_set_is_gone_wakes_through_the_name() -> None:
+    woken = Woken(rollout())
+    pod = thing("p", owner=("ReplicaSet", "web-abc"), labels={"pod-template-hash": "abc"})
+    assert woken.by(Kind.POD, pod) == {WEB}
+    stranger = thing("p", owner=("ReplicaSet", "web-abc"), labels={"pod-template-hash": "xyz"})
+    assert woken.by(Kind.POD, stranger) == set()
+
+
+def test_pods_without_an_owner_wake_nobody() -> None:
+    assert Woken(rollout()).by(Kind.POD, thing("p")) == set()
+
+
+def test_a_service_wakes_the_rollouts_of_its_namespace() -> None:
+    woken = Woken(rollout(), rollout("far", namespace="other"))
+    assert woken.by(Kind.SERVICE, thing("web")) == {WEB}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        None,
+        [],
+        {"workload": "web"},
+        {"workload": {"deployment": 3}, "traffic": {"istio": {"virtualServices": {"name": "x"}}}},
+        {"traffic": {"istio": {"virtualServices": ["x", None, {"name": None}], "destinationRule": []}}},
+    ],
+)
+def test_a_spec_of_the_wrong_shape_names_nothing_and_breaks_nothing(spec: Any) -> None:
+    assert references({"metadata": {"name": "r", "namespace": "ns"}, "spec": spec}) == set()
+
+
+def test_references_are_what_the_spec_names() -> None:
+    assert references(rollout()) == {
+        Ref(Kind.DEPLOYMENT, "ns", "web"),
+        Ref(Kind.VIRTUAL_SERVICE, "ns", "front"),
+        Ref(Kind.VIRTUAL_SERVICE, "ns", "mesh"),
+        Ref(Kind.DESTINATION_RULE, "ns", "rule"),
+    }
