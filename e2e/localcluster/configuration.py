@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from typing import Any
+from typing import Any, Final
 
 from e2e.localcluster.layout import (
     API_PORT,
@@ -17,6 +17,17 @@ from e2e.localcluster.settings import Settings, write_private
 
 GATEWAY_PROXY = "gw-0.istio-system"
 """istiod's id of the gateway proxy, for its debug pages."""
+
+AUDIT_POLICY: Final[dict[str, Any]] = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Request", "verbs": ["patch"], "resources": [{"group": "rollout-controller.dev"}]},
+        {"level": "Metadata"},
+    ],
+}
+"""Every call once, when it is answered; of those that change a Rollout, what they asked for too."""
 
 
 def write_configuration(layout: Layout, settings: Settings, token: str) -> None:
@@ -32,6 +43,7 @@ def write_configuration(layout: Layout, settings: Settings, token: str) -> None:
     write_private(layout.config / "mesh.yaml", json.dumps({"enableAutoMtls": False}))
     write_private(layout.config / "envoy.json", json.dumps(_envoy_bootstrap()))
     write_private(layout.config / "prometheus.json", json.dumps(_prometheus_configuration(layout, settings)))
+    write_private(layout.config / "audit.json", json.dumps(AUDIT_POLICY))
 
 
 def kubeconfig(url: str, layout: Layout, token: str) -> str:

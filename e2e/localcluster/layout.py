@@ -115,6 +115,11 @@ class Layout:
         return self.logs / "pods"
 
     @property
+    def audit(self) -> Path:
+        """The API server's log of the calls to it, where the settings ask for one."""
+        return self.logs / "audit.log"
+
+    @property
     def config(self) -> Path:
         return self.root / "config"
 

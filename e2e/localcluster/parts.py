@@ -60,7 +60,7 @@ def define(
     """All parts that the settings ask for, by name."""
     parts = [
         _etcd(layout, programs["etcd"]),
-        _apiserver(layout, programs["kube-apiserver"], tls),
+        _apiserver(layout, settings, programs["kube-apiserver"], tls),
         _controller_manager(layout, programs["kube-controller-manager"]),
         _kubelet(layout, settings, python),
     ]
@@ -90,7 +90,8 @@ def _etcd(layout: Layout, program: str) -> Part:
     return Part("etcd", argv, ready=answers(ETCD_PORT, "/health"))
 
 
-def _apiserver(layout: Layout, program: str, tls: ssl.SSLContext) -> Part:
+def _apiserver(layout: Layout, settings: Settings, program: str, tls: ssl.SSLContext) -> Part:
+    audit = (f"--audit-policy-file={layout.config / 'audit.json'}", f"--audit-log-path={layout.audit}")
     argv = (
         program,
         f"--etcd-servers=http://{LOCAL}:{ETCD_PORT}",
@@ -112,6 +113,7 @@ def _apiserver(layout: Layout, program: str, tls: ssl.SSLContext) -> Part:
         "--profiling=false",
         "--disable-admission-plugins=ServiceAccount,DefaultStorageClass,StorageObjectInUseProtection,"
         "TaintNodesByCondition,Priority,RuntimeClass,LimitRanger,ResourceQuota",
+        *(audit if settings.audit else ()),
     )
     return Part("apiserver", argv, ready=answers(API_PORT, "/readyz", tls), grace=1.0)
 

@@ -22,6 +22,8 @@ class Settings:
     """False leaves istiod and Envoy out."""
     metrics: bool = True
     """False leaves Prometheus out."""
+    audit: bool = False
+    """True has the API server log every call to it, one JSON line each, into `Layout.audit`."""
 
 
 @dataclass(frozen=True)
