@@ -16,8 +16,12 @@ class Agenda:
         """Whether `at` has come; if not, it is remembered."""
         if at <= self.now:
             return True
-        self._later = at if self._later is None else min(self._later, at)
+        self.ask_again(at)
         return False
+
+    def ask_again(self, at: datetime) -> None:
+        """Remember to look again then."""
+        self._later = at if self._later is None else min(self._later, at)
 
     @property
     def next(self) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What a release learns without changing its phase: verdicts, shares read back, missing pods."""
+"""What a release learns without anything happening: verdicts, shares read back, missing pods."""
 
 from __future__ import annotations
 
@@ -6,19 +6,31 @@ from dataclasses import replace
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.model import Facts, Observed, Phase
+from rollout_controller.core.model import RUNNING, Facts, Observed, Part, Phase
 
-_IN_STAGE = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING})
+_IN_STAGE = RUNNING - {Phase.REVERTING}
 
 
 def learn(o: Observed, facts: Facts) -> Facts:
     """The facts with everything noted that this observation tells of the running release."""
+    if not _whole(facts):
+        facts = Facts(token=facts.token, history=facts.history)
     if facts.phase not in _IN_STAGE or is_.handed_over(o):
         return facts
     facts = _note_verdict(o, facts)
     facts = _note_share(o, facts)
     facts = _note_shortage(o, facts)
     return _note_interference(o, facts)
+
+
+def _whole(facts: Facts) -> bool:
+    """Whether the status holds what its phase rests on; one that was edited or cut is no memory."""
+    if facts.phase in {Phase.INITIALIZING, Phase.INVALID}:
+        return True
+    if facts.stable is None or (facts.canary is None and facts.phase is not Phase.HEALTHY):
+        return False
+    begun = -1 if facts.since is None else facts.last
+    return facts.phase not in _IN_STAGE or (bool(facts.plan) and -1 <= facts.stage <= begun)
 
 
 def _note_verdict(o: Observed, facts: Facts) -> Facts:
@@ -42,7 +54,7 @@ def _note_shortage(o: Observed, facts: Facts) -> Facts:
 
     Lowering is noted in `reached` before it is done, or it would look like somebody else's abort.
     """
-    if o.workload is None or facts.stage < 0:
+    if o.workload is None or o.traffic is None or facts.stage < 0 or Part.PODS in o.unread:
         return facts
     carried = is_.short_of_pods(o, facts)
     if carried is None:

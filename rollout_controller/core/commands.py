@@ -23,20 +23,27 @@ def parse(annotations: Mapping[str, str], resource_version: str, facts: Facts) -
     """The command to look at now: the claimed one if there is one, else the first of those given.
 
     A `promote` that is bound to a step still to come waits: it is left where it is, and is not returned.
+    An abort waits for nobody: it takes the place of another claim.
     """
-    claim = annotations.get(CLAIM)
-    if claim is not None:
-        body, _, _ = claim.rpartition("@")
-        verb, _, value = body.partition("=")
-        known = next((v for v in VERBS if v == verb), None)
-        if known is not None:
-            return Command(known, value, token=claim, claimed=True)
+    claimed = _claimed(annotations)
     given = [v for v in VERBS if PREFIX + v in annotations and not _waits(v, annotations[PREFIX + v], facts)]
+    abort = "abort" in given
+    if claimed is not None and (claimed.verb == "abort" or not abort):
+        return claimed
     if not given:
         return None
     verb, *ignored = given
+    if claimed is not None and claimed.token != facts.token and claimed.verb not in ignored:
+        ignored.append(claimed.verb)
     value = annotations[PREFIX + verb]
     return Command(verb, value, f"{verb}={value}@{resource_version}", claimed=False, ignored=tuple(ignored))
+
+
+def _claimed(annotations: Mapping[str, str]) -> Command | None:
+    claim = annotations.get(CLAIM, "")
+    verb, _, value = claim.rpartition("@")[0].partition("=")
+    known = next((v for v in VERBS if v == verb), None)
+    return Command(known, value, token=claim, claimed=True) if known is not None else None
 
 
 def _waits(verb: Verb, value: str, facts: Facts) -> bool:
@@ -52,12 +59,14 @@ def bound_to(value: str, facts: Facts) -> str:
     if value in {"", "true", "full"}:
         return "now"
     revision, _, step = value.partition("/")
+    if step and not (step.isdecimal() and int(step)):
+        return "past"
     if revision != facts.canary or facts.phase not in RUNNING:
         over = {facts.stable, facts.canary, *(past.revision for past in facts.history)}
         return "past" if revision in over else "future"
     if not step:
         return "now" if facts.stage >= 0 else "future"
-    if not step.isdecimal() or not 1 <= int(step) <= len(facts.plan):
-        return "past"
     index = int(step) - 1
+    if index > facts.last:
+        return "past"
     return "now" if index == facts.stage else "future" if index > facts.stage else "past"

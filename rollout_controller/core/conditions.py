@@ -6,7 +6,7 @@ yet" also says when to ask again.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import Facts, Observed, Part, Phase, Pods, Stage
@@ -39,6 +39,11 @@ def native_roll(o: Observed) -> Pods | None:
     )
 
 
+def twins(o: Observed) -> tuple[Pods, ...]:
+    """ReplicaSets of the Deployment with the canary's template: at the hand-over it would find them first."""
+    return tuple(p for p in o.workload.others if p.of == "deployment" and p.current) if o.workload else ()
+
+
 def leftovers(o: Observed) -> tuple[Pods, ...]:
     """Canaries of ours that no release owns any more."""
     return tuple(p for p in o.workload.others if p.of == "us") if o.workload else ()
@@ -52,12 +57,25 @@ def ready(o: Observed) -> int:
 def stable_serves(o: Observed) -> bool:
     """Whether traffic may be moved to stable: it has a ready endpoint, or nothing is served anyway.
 
-    Pods that could not be read do not stop a way back.
+    Pods that could not be read do not stop a way back; without Rollout and Deployment nobody waits for it.
     """
-    if Part.PODS in o.unread or o.workload is None or not deployment_present(o):
+    if Part.PODS in o.unread or o.workload is None or (o.deleting and not deployment_present(o)):
         return True
-    stable = o.workload.stable
-    return (stable is not None and stable.ready_endpoints > 0) or ready(o) == 0
+    return stable_ready(o) or ready(o) == 0
+
+
+def stable_ready(o: Observed) -> bool:
+    """Whether stable has a ready endpoint."""
+    stable = o.workload.stable if o.workload else None
+    return stable is not None and stable.ready_endpoints > 0
+
+
+def stable_replaced(o: Observed) -> bool:
+    """Whether the Deployment runs another ReplicaSet instead of stable's: it rolled while nobody looked."""
+    w = o.workload
+    if w is None or (w.stable is not None and (w.stable.spec or w.stable.existing)):
+        return False
+    return any(p.of == "deployment" and p.spec for p in w.others)
 
 
 def pods_lost(o: Observed, facts: Facts) -> bool:
@@ -115,6 +133,12 @@ def raised_outside(o: Observed, facts: Facts) -> bool:
     return o.traffic is not None and stage is not None and o.traffic.canary_weight[1] > stage.weight
 
 
+def meddler(o: Observed) -> str:
+    """Who else wrote the routes, in words."""
+    by = o.traffic.changed_by if o.traffic else ""
+    return f'field manager "{by}"' if by else "somebody else"
+
+
 def weights_settled(o: Observed, agenda: Agenda) -> bool:
     """Whether the weights have been what they are for long enough that the proxies know."""
     return o.traffic is None or agenda.due(o.traffic.weights_since + o.timing.settle)
@@ -134,7 +158,7 @@ def converged(o: Observed, facts: Facts, agenda: Agenda) -> bool:
         stage.weight,
         stage.weight,
     )
-    return as_wanted and weights_settled(o, agenda)
+    return as_wanted and weights_settled(o, agenda) and pins_settled(o, agenda)
 
 
 def held_long_enough(o: Observed, facts: Facts, agenda: Agenda) -> bool:
@@ -146,7 +170,7 @@ def held_long_enough(o: Observed, facts: Facts, agenda: Agenda) -> bool:
 
 
 def gate_passes(o: Observed, facts: Facts) -> bool:
-    """Whether the gate lets the present stage go: a pass for exactly this stretch, given by a live evaluator."""
+    """Whether the gate lets the present stage go: a live evaluator's pass for exactly this stretch."""
     stage = facts.at
     if stage is None or not stage.gate:
         return stage is not None
@@ -168,10 +192,12 @@ def next_stage(facts: Facts) -> Stage | None:
 
 
 def next_pods(o: Observed, facts: Facts) -> int:
-    """The ready canary pods without which the next stage is not entered; after the last: all."""
-    replicas = o.workload.replicas if o.workload else 0
+    """The ready canary pods without which the next stage is not entered.
+
+    None after the last: the graduation itself waits for all of them, for as long as it takes.
+    """
     stage = next_stage(facts)
-    return replicas if stage is None else need(stage, replicas)
+    return need(stage, o.workload.replicas) if stage is not None and o.workload is not None else 0
 
 
 def leaving(o: Observed, facts: Facts, agenda: Agenda) -> bool:
@@ -179,36 +205,80 @@ def leaving(o: Observed, facts: Facts, agenda: Agenda) -> bool:
     stage = facts.at
     if stage is None:
         return True
-    if facts.approved == "full" or (facts.approved == "step" and stage is not None):
+    if facts.approved is not None:
         return converged(o, facts, agenda)
     return exit_held(o, facts, agenda) and not stage.approval
 
 
-def prepared(o: Observed, facts: Facts, agenda: Agenda) -> bool:
-    """Whether the way for the first stage is laid: home, pinned, settled, and the canary made."""
-    if o.traffic is None or o.workload is None or o.workload.canary is None:
+def way_laid(o: Observed, facts: Facts) -> bool:
+    """Whether all that the first stage needs is there: home, pinned, and the canary made."""
+    if o.traffic is None or o.workload is None or o.workload.canary is None or handed_over(o):
         return False
-    laid = o.traffic.subsets == (facts.stable, facts.canary) and o.traffic.canary_weight == (0, 0)
-    return laid and not handed_over(o) and pins_settled(o, agenda)
+    return o.traffic.subsets == (facts.stable, facts.canary) and o.traffic.canary_weight == (0, 0)
 
 
-def drained(o: Observed, revision: str, since: timedelta, agenda: Agenda) -> bool:
-    """Whether a revision without share may lose its pods: `since` has passed and no requests arrive.
+def unserved(o: Observed, revision: str) -> bool:
+    """Whether no subset sends requests to this revision, as far as pins tell."""
+    return o.traffic is None or o.traffic.share(revision) == (0, 0)
+
+
+def drained(o: Observed, revision: str, agenda: Agenda) -> bool:
+    """Whether a revision may lose its pods: its share is 0 in all proxies, and it has gone quiet since."""
+    t = o.traffic
+    if t is None:
+        return True
+    home = max(t.weights_since + o.timing.settle, t.subsets_since + o.timing.settle_relabel)
+    return unserved(o, revision) and quiet(o, revision, home, agenda)
+
+
+def quiet(o: Observed, revision: str, since: datetime, agenda: Agenda) -> bool:
+    """Whether a revision that lost its share at `since` had its `drain`, and is sent no requests any more.
 
     Metrics that say requests still arrive, or that were not asked yet, are waited for at most
     `quiet_limit`; metrics that have no answer are not waited for.
     """
-    if o.traffic is None:
-        return True
-    home = max(o.traffic.weights_since, o.traffic.subsets_since)
-    if not agenda.due(home + since):
+    if not agenda.due(since + (o.policy.drain if o.policy else timedelta(0))):
         return False
-    if o.busy.get(revision, True) in {False, None}:
-        return True
-    return agenda.due(home + o.timing.quiet_limit)
+    return o.busy.get(revision, True) in {False, None} or agenda.due(since + o.timing.quiet_limit)
 
 
 def at_rest(o: Observed) -> bool:
-    """Whether nothing of a release is left in mesh and cluster: home, un-pinned, no canary of ours."""
-    calm = o.traffic is None or (o.traffic.canary_weight == (0, 0) and not o.traffic.pinned)
-    return calm and (o.workload is None or o.workload.canary is None) and not leftovers(o)
+    """Whether nothing of a release is left in mesh and cluster: no pins, no canary of ours.
+
+    Weights do not count: they are the user's own where both subsets select every pod.
+    """
+    if o.traffic is not None and o.traffic.pinned:
+        return False
+    return (o.workload is None or o.workload.canary is None) and not leftovers(o)
+
+
+def stable_candidate(o: Observed) -> str | None:
+    """The revision that a Rollout without memory takes for stable: the only ReplicaSet that is in use.
+
+    None while the Deployment rolls by itself, or while it has no ready pod yet.
+    """
+    w = o.workload
+    if w is None or not deployment_present(o):
+        return None
+    known = [p for p in (w.stable, *w.others) if p is not None and p.of == "deployment"]
+    active = [p for p in known if p.spec or p.existing] or [p for p in known if p.current and w.replicas == 0]
+    if len(active) != 1:
+        return None
+    (only,) = active
+    usable = only.current and (only.ready_endpoints > 0 or w.replicas == 0)
+    return only.hash if usable or w.paused else None
+
+
+def unpausable(o: Observed, facts: Facts) -> str | None:
+    """The stable revision if it is what the Deployment's template asks for: un-pausing then rolls nothing."""
+    w = o.workload
+    if w is None or not deployment_present(o):
+        return None
+    stable = facts.stable or stable_candidate(o)
+    return next((p.hash for p in (w.stable, *w.others) if p and p.hash == stable and p.current), None)
+
+
+def stays_paused(o: Observed, facts: Facts) -> bool:
+    """Whether a pause of ours has to outlive the Rollout, or a template that nobody released would roll."""
+    w = o.workload
+    return w is not None and deployment_present(o) and w.held and unpausable(o, facts) is None

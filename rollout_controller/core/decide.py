@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from rollout_controller.core import bookkeeping, transitions
+from rollout_controller.core import conditions as is_
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
-from rollout_controller.core.model import Claim, Decision, Drop, Effect, Facts, Notice, Observed
+from rollout_controller.core.model import (
+    Claim,
+    Decision,
+    Drop,
+    Effect,
+    Facts,
+    Notice,
+    Observed,
+    PauseDeployment,
+)
 from rollout_controller.core.plan import plan
 
 
@@ -20,11 +30,15 @@ def decide(o: Observed) -> Decision:
     step = transitions.advance(o, learnt, agenda)
     facts = bookkeeping.note_waiting(o, step.facts, agenda)
     effects = _command_effects(o, facts) + plan(o, facts, agenda, gone=step.gone)
+    if facts != o.facts:
+        agenda.ask_again(o.now)  # what follows from new facts is seen with them, not before
+    elif o.unread and o.policy is not None:
+        agenda.ask_again(o.now + o.timing.settle)  # nothing tells when a part can be read again
     return Decision(
         facts=facts,
         display=display(o, facts),
         effects=tuple(effects),
-        notices=(*_told(o, facts), *step.notices),
+        notices=(*_told(o, facts, effects), *step.notices),
         wake_at=agenda.next,
         gone=step.gone,
     )
@@ -40,33 +54,23 @@ def _command_effects(o: Observed, facts: Facts) -> list[Effect]:
     return [Drop(command.token)] if command.token == facts.token else []
 
 
-def _told(o: Observed, facts: Facts) -> tuple[Notice, ...]:
+def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
     """What is worth an Event although the phase stays: shortage, interference, ignored commands."""
     before, told = o.facts, []
     if facts.shortages > before.shortages and facts.lowered_to is not None:
-        told.append(
-            Notice(
-                "Warning",
-                "PodsShort",
-                f"canary pods are missing: its share is lowered to {facts.lowered_to} %",
-            )
-        )
-    if facts.corrections > before.corrections and o.traffic is not None:
-        who = o.traffic.changed_by or "somebody else"
-        told.append(Notice("Warning", "Corrected", f'"{who}" changed weights or subsets; they are put back'))
+        words = f"canary pods are missing: its share is lowered to {facts.lowered_to} %"
+        told.append(Notice("Warning", "PodsShort", words))
+    if facts.corrections > before.corrections:
+        words = f"{is_.meddler(o)} changed weights or subsets; they are put back"
+        told.append(Notice("Warning", "Corrected", words))
+    if PauseDeployment() in effects and o.workload is not None and not o.workload.paused:
+        who = f'field manager "{o.workload.changed_by}"' if o.workload.changed_by else "somebody"
+        told.append(Notice("Warning", "PausedAgain", f"{who} un-paused the Deployment while a release runs"))
     command = o.command
     if command is not None and not command.claimed and command.ignored:
-        told.append(
-            Notice(
-                "Warning",
-                "CommandRefused",
-                f"{', '.join(command.ignored)} dropped: {command.verb} came with it",
-            )
-        )
+        words = f"{', '.join(command.ignored)} dropped: {command.verb} came with it"
+        told.append(Notice("Warning", "CommandRefused", words))
     if facts.gate == "fail" and before.gate != "fail" and facts.approved == "full" and o.verdict is not None:
-        told.append(
-            Notice(
-                "Warning", "GateFailing", f"told only, as promote full was asked for: {o.verdict.sentence}"
-            )
-        )
-    return tuple(told)
+        words = f"told only, as promote full was asked for: {o.verdict.sentence}"
+        told.append(Notice("Warning", "GateFailing", words))
+    return told

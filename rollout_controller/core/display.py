@@ -1,4 +1,4 @@
-"""What status shows a person, rendered from observation and facts; it moves with neither clock nor attempts."""
+"""What status shows a person, rendered from observation and facts: nothing moves with clock or attempts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def step(facts: Facts) -> str:
 
 def _message(o: Observed, facts: Facts) -> str:
     if o.unread:
-        return f"cannot read {', '.join(sorted(o.unread))} just now; nothing is changed"
+        return f"cannot read {', '.join(sorted(o.unread))} just now: a release does not go on before that"
     words = {
         Phase.INITIALIZING: _initializing,
         Phase.INVALID: _invalid,
@@ -57,7 +57,7 @@ def _invalid(o: Observed, facts: Facts) -> str:
     return str(o.error) if o.error is not None else facts.reason
 
 
-def _healthy(o: Observed, facts: Facts) -> str:
+def _healthy(_o: Observed, facts: Facts) -> str:
     last = facts.history[-1] if facts.history else None
     if last is not None and last.outcome == "Promoted" and last.revision == facts.stable:
         return f"stable {facts.stable} serves everybody; promoted from canary"
@@ -82,7 +82,8 @@ def _progressing(o: Observed, facts: Facts) -> str:
             return f"{place}: {ready} of {is_.next_pods(o, facts)} canary pods ready"
         return f"{place}: pinning the subsets to stable {facts.stable} and canary {facts.canary}"
     if facts.lowered_to is not None:
-        return f"{place}: lowered to {facts.lowered_to} % as only {ready} of {facts.granted} canary pods are ready"
+        short = f"only {ready} of {facts.granted} canary pods are ready"
+        return f"{place}: lowered to {facts.lowered_to} % as {short}"
     if facts.waiting_since is not None:
         return f"{place}: passed; waiting for canary pods, {ready} of {is_.next_pods(o, facts)} ready"
     return f"{place}: {_judged(o, facts)}"
@@ -117,14 +118,17 @@ def _promoting(o: Observed, facts: Facts) -> str:
 
 
 def _reverting(o: Observed, facts: Facts) -> str:
+    if is_.handed_over(o):
+        return _promoting(o, facts)
     if not is_.stable_serves(o) and is_.canary_share(o, facts) != (0, 0):
-        return f"stable {facts.stable} has no ready pod to go back to, so the canary keeps its share: {facts.reason}"
+        kept = "so the canary keeps its share"
+        return f"stable {facts.stable} has no ready pod to go back to, {kept}: {facts.reason}"
     if is_.canary_share(o, facts) != (0, 0):
         return f"sending everybody back to stable {facts.stable}: {facts.reason}"
     return f"everybody is back on stable {facts.stable}, the canary is drained: {facts.reason}"
 
 
-def _reverted(o: Observed, facts: Facts) -> str:
+def _reverted(_o: Observed, facts: Facts) -> str:
     return (
         f"canary {facts.canary} was taken back: {facts.reason}; stable {facts.stable} serves everybody. "
         "Change the template, or annotate retry"

@@ -23,7 +23,7 @@ MAX_SHORTAGES = 3
 
 
 def command_of(o: Observed, facts: Facts) -> Command | None:
-    """The command that may be executed in this pass: claimed, or an abort in any form; not one done before."""
+    """The command that may be executed in this pass: a claimed one, or an abort in any form; none twice."""
     command = o.command
     if command is None or command.token == facts.token:
         return None
@@ -42,79 +42,85 @@ def _deleted(o: Observed, _f: Facts, _a: Agenda) -> str | None:
 def _abort(o: Observed, f: Facts, _a: Agenda) -> str | None:
     command = _verb(o, f, "abort")
     if command is not None:
-        return (
-            f"aborted by command: {command.value}"
-            if command.value not in {"", "true"}
-            else "aborted by command"
-        )
+        why = "" if command.value in {"", "true"} else f": {command.value}"
+        return f"aborted by command{why}"
     if f.phase not in RUNNING or f.phase is Phase.REVERTING:
         return None
     if is_.lowered_outside(o, f):
-        share, who = is_.canary_share(o, f)[0], _who(o)
+        share, who = is_.canary_share(o, f)[0], is_.meddler(o)
         return f"{who} lowered the canary's share from {f.reached} % to {share} %, which counts as an abort"
     if f.corrections > MAX_CORRECTIONS:
-        return f"{_who(o)} keeps changing the weights or subsets ({f.corrections} times), which counts as an abort"
+        often = f"{f.corrections} times"
+        return f"{is_.meddler(o)} keeps changing the weights or subsets ({often}), which counts as an abort"
     return None
 
 
-def _who(o: Observed) -> str:
-    return (
-        f'field manager "{o.traffic.changed_by}"' if o.traffic and o.traffic.changed_by else "somebody else"
-    )
-
-
 def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:
-    if f.phase not in RUNNING or f.canary is None:
+    if f.phase not in RUNNING or f.phase is Phase.REVERTING:
         return None
-    v = o.verdict
-    if v is not None and v.result == "fail" and v.key.canary == f.canary and f.approved != "full":
-        return v.sentence or "the gate fails"
+    if _gate_fails(o, f) and f.approved != "full":
+        return (o.verdict.sentence if o.verdict else "") or "the gate fails"
     if is_.pods_lost(o, f):
         return "all canary pods are lost: none is ready"
     if f.shortages > MAX_SHORTAGES:
         return f"canary pods keep failing: {f.shortages} times fewer were ready than the share needs"
-    if o.policy is not None and o.policy.inconclusive_then == "Revert" and _unclear_for_too_long(o, f, a):
+    if _unclear_for_too_long(o, f, "Revert", a):
         return _unclear_words(o)
-    if f.waiting_since is not None and _deadline(o, f, a):
-        return f"canary pods were not ready within progressDeadline: {_counts(o, f)}"
+    if _deadline_passed(o, f, a):
+        wanted = is_.next_pods(o, f) if f.lowered_to is None else f.granted
+        return f"canary pods were not ready within progressDeadline: {is_.ready(o)} of {wanted} ready"
     return None
 
 
-def _deadline(o: Observed, f: Facts, a: Agenda) -> bool:
-    """Waiting for more pods than were granted ends with the deadline only while the release progresses."""
-    if (
-        o.policy is None
-        or f.waiting_since is None
-        or (f.phase is not Phase.PROGRESSING and f.lowered_to is None)
-    ):
+def _gate_fails(o: Observed, f: Facts) -> bool:
+    """Whether the verdict of this run, whatever its stage, is a fail; one of a run before is none."""
+    if o.verdict is None or o.verdict.result != "fail" or o.verdict.key.canary != f.canary:
         return False
+    return f.started is None or o.verdict.key.since >= f.started
+
+
+def _deadline_passed(o: Observed, f: Facts, a: Agenda) -> bool:
+    """Whether pods are still missing after the deadline.
+
+    Waiting for more pods than were granted counts only while the release progresses. Pods that came while
+    nobody looked are there, and pods that could not be read are not missing.
+    """
+    if o.policy is None or f.waiting_since is None or o.unread:
+        return False
+    if f.lowered_to is None:
+        there = is_.ready(o) >= is_.next_pods(o, f) and (f.stage >= 0 or is_.way_laid(o, f))
+        if f.phase is not Phase.PROGRESSING or there:
+            return False
     return a.due(f.waiting_since + o.policy.progress_deadline)
 
 
-def _counts(o: Observed, f: Facts) -> str:
-    wanted = is_.next_pods(o, f) if f.lowered_to is None else f.granted
-    return f"{is_.ready(o)} of {wanted} ready"
-
-
-def _stable_gone(o: Observed, f: Facts, a: Agenda) -> str | None:
-    w = o.workload
-    if w is None or w.paused or is_.native_roll(o) is None or Part.PODS in o.unread or f.phase not in RUNNING:
+def _stable_gone(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    """The roll took stable's place: there is nothing to take it back to."""
+    w, rolled = o.workload, is_.native_roll(o)
+    if w is None or rolled is None or not rolled.spec or Part.PODS in o.unread or f.phase not in RUNNING:
         return None
-    if w.stable is not None and w.stable.ready_endpoints > 0:
+    given_up = w.stable is None or w.stable.spec == 0
+    if not given_up and (w.paused or is_.stable_ready(o)):
         return None
-    return (
-        "the Deployment was un-paused and rolls by itself, and stable has no ready endpoint: the roll goes on"
-    )
+    return f"{_rolled_by(o)}, and stable has no ready endpoint: the roll goes on"
 
 
 def _native_roll(o: Observed, f: Facts, _a: Agenda) -> str | None:
     w = o.workload
-    if w is None or w.paused or not is_.deployment_present(o) or not w.synced or w.target == f.stable:
+    if w is None or not is_.deployment_present(o) or not w.synced:
         return None
-    if f.phase not in RUNNING or is_.native_roll(o) is not None:
-        who = f' by field manager "{w.changed_by}"' if w.changed_by else ""
-        return f"NativeRoll: the Deployment was un-paused{who} and rolls the new template by itself"
-    return None
+    rolled = is_.native_roll(o)
+    if f.phase in RUNNING:
+        rolls = w.target != f.stable and rolled is not None and rolled.spec > 0
+    else:
+        rolls = is_.stable_replaced(o) or (w.target != f.stable and not w.paused)
+    return f"NativeRoll: {_rolled_by(o)}" if rolls else None
+
+
+def _rolled_by(o: Observed) -> str:
+    w = o.workload
+    who = f' by field manager "{w.changed_by}"' if w is not None and not w.paused and w.changed_by else ""
+    return f"the Deployment was un-paused{who} and rolls by itself"
 
 
 def _error(o: Observed, _f: Facts, _a: Agenda) -> str | None:
@@ -135,7 +141,7 @@ def _template_new(o: Observed, f: Facts, _a: Agenda) -> str | None:
     w = o.workload
     if w is None or not is_.deployment_present(o) or w.target in {f.stable, f.canary}:
         return None
-    if f.phase is Phase.HEALTHY and not w.paused:
+    if f.phase not in RUNNING and not (w.paused and o.policy is not None):
         return None
     return f"new revision {w.target}"
 
@@ -159,7 +165,7 @@ def hold_by_itself(o: Observed, f: Facts, a: Agenda) -> tuple[PausedBy, str] | N
     stage = f.at
     if stage is None or f.since is None or f.approved is not None:
         return None
-    if o.policy.inconclusive_then == "Pause" and _unclear_for_too_long(o, f, a):
+    if _unclear_for_too_long(o, f, "Pause", a):
         return PausedBy.INCONCLUSIVE, _unclear_words(o)
     begun = f.since + o.timing.settle + stage.min_duration
     if a.due(begun + o.policy.max_duration) and not is_.leaving(o, f, a) and f.waiting_since is None:
@@ -167,10 +173,15 @@ def hold_by_itself(o: Observed, f: Facts, a: Agenda) -> tuple[PausedBy, str] | N
     return None
 
 
-def _unclear_for_too_long(o: Observed, f: Facts, a: Agenda) -> bool:
-    """Whether the gate has had no clear answer for as long as the policy allows."""
+def _unclear_for_too_long(o: Observed, f: Facts, then: str, a: Agenda) -> bool:
+    """Whether a progressing release had no clear answer for as long as the policy allows, and wants `then`.
+
+    A stage that a person promoted does not wait for an answer.
+    """
     stage = f.at
-    if stage is None or not stage.gate or f.since is None or o.policy is None:
+    if o.policy is None or o.policy.inconclusive_then != then or f.phase is not Phase.PROGRESSING:
+        return False
+    if stage is None or not stage.gate or f.since is None or f.approved is not None:
         return False
     if f.gate == "pass" and f.gate_since is not None:
         return False
@@ -186,10 +197,7 @@ def _unclear_words(o: Observed) -> str:
 
 
 def _resume(o: Observed, f: Facts, _a: Agenda) -> str | None:
-    command = _verb(o, f, "resume")
-    if command is None:
-        return None
-    return "resumed by command"
+    return "resumed by command" if _verb(o, f, "resume") is not None else None
 
 
 def _cause_gone(o: Observed, f: Facts, _a: Agenda) -> str | None:
@@ -213,6 +221,8 @@ def _promote_full(o: Observed, f: Facts, _a: Agenda) -> str | None:
 
 
 def _retry(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    if o.unread:
+        return None
     return "retried by command" if _verb(o, f, "retry") is not None else None
 
 
@@ -224,28 +234,20 @@ def _approval(o: Observed, f: Facts, a: Agenda) -> str | None:
 
 
 def _advance(o: Observed, f: Facts, a: Agenda) -> str | None:
-    if (
-        o.workload is None
-        or not is_.deployment_present(o)
-        or o.workload.replicas == 0
-        or not o.workload.synced
-    ):
+    w = o.workload
+    if w is None or o.unread or not is_.deployment_present(o) or not w.replicas or not w.synced:
         return None
-    if f.stage < 0 and not is_.prepared(o, f, a):
+    if f.stage < 0 and not (is_.way_laid(o, f) and is_.pins_settled(o, a)):
         return None
-    enough = is_.ready(o) >= is_.next_pods(o, f) and Part.PODS not in o.unread
-    if not enough or is_.ready(o) == 0 or not is_.leaving(o, f, a):
+    enough = 0 < is_.ready(o) >= is_.next_pods(o, f)
+    if not enough or not is_.leaving(o, f, a):
         return None
     return "the canary's pods are ready" if f.stage < 0 else "step passed"
 
 
-def _empty(o: Observed, f: Facts, a: Agenda) -> str | None:
-    if (
-        o.workload is None
-        or not is_.deployment_present(o)
-        or o.workload.replicas
-        or o.workload.canary is None
-    ):
+def _empty(o: Observed, _f: Facts, a: Agenda) -> str | None:
+    w = o.workload
+    if w is None or o.unread or not is_.deployment_present(o) or w.replicas or w.canary is None:
         return None
     return "the Deployment has 0 replicas" if is_.pins_settled(o, a) else None
 
@@ -254,31 +256,15 @@ def _home(o: Observed, f: Facts, _a: Agenda) -> str | None:
     if o.unread or not is_.at_rest(o):
         return None
     if f.phase is Phase.REVERTING:
-        return "home" if is_.native_roll(o) is None else None
+        home = o.traffic is None or o.traffic.canary_weight == (0, 0)
+        return "home" if home and is_.native_roll(o) is None else None
     w = o.workload
-    if w is None or not w.synced or not w.labelled or stable_candidate(o) is None:
+    if w is None or not w.synced or not w.labelled or is_.stable_candidate(o) is None:
         return None
     return "adopted"
 
 
-def stable_candidate(o: Observed) -> str | None:
-    """The revision that a Rollout without memory takes for stable: the only ReplicaSet that is in use.
-
-    None while the Deployment rolls by itself, or while it has no ready pod yet.
-    """
-    w = o.workload
-    if w is None or not is_.deployment_present(o):
-        return None
-    known = [p for p in (w.stable, *w.others) if p is not None and p.of == "deployment"]
-    active = [p for p in known if p.spec or p.existing] or [p for p in known if p.current and w.replicas == 0]
-    if len(active) != 1:
-        return None
-    (only,) = active
-    usable = only.current and (only.ready_endpoints > 0 or w.replicas == 0)
-    return only.hash if usable or w.paused else None
-
-
-def _finished(o: Observed, f: Facts, _a: Agenda) -> str | None:
+def _finished(o: Observed, _f: Facts, _a: Agenda) -> str | None:
     w = o.workload
     if o.unread or w is None or (w.stable is not None and (w.stable.existing or w.stable.spec)):
         return None
@@ -287,26 +273,32 @@ def _finished(o: Observed, f: Facts, _a: Agenda) -> str | None:
     return "the Deployment runs the new version"
 
 
-def promote_refusal(o: Observed, f: Facts, command: Command) -> str | None:
+def promote_refusal(f: Facts, command: Command) -> str | None:
     """Why a promote makes no sense here although the phase would allow it, None if it does."""
-    if bound_to(command.value, f) == "past":
-        return f"{command.value} is not this release's present or a coming step"
+    if bound_to(command.value, f) != "now":
+        return f"{command.value} is not the present step of this release"
     if command.value != "full" and f.stage < 0:
         return "no step has begun yet; use full to go straight to 100 %"
     return None
 
 
-def resume_refusal(_o: Observed, f: Facts, _command: Command) -> str | None:
+def retry_refusal(o: Observed) -> str | None:
+    """Why there is nothing to start again, None if there is."""
+    startable = o.policy is not None and is_.deployment_present(o)
+    return None if startable else "there is no Deployment, or no usable spec, to start it with"
+
+
+def resume_refusal(f: Facts) -> str | None:
     """Why a resume does not end this pause, None if it does."""
-    return (
-        {
-            PausedBy.APPROVAL: "this step waits for an approval: annotate promote",
-            PausedBy.SPEC: "spec.paused holds it: set it to false",
-            PausedBy.FINDING: "a finding holds it: cure it and it goes on by itself",
-        }.get(f.paused_by)
-        if f.paused_by is not None
-        else None
-    )
+    match f.paused_by:
+        case PausedBy.APPROVAL:
+            return "this step waits for an approval: annotate promote"
+        case PausedBy.SPEC:
+            return "spec.paused holds it: set it to false"
+        case PausedBy.FINDING:
+            return "a finding holds it: cure it and it goes on by itself"
+        case _:
+            return None
 
 
 DETECTORS: dict[Event, Detector] = {

@@ -247,7 +247,7 @@ class Command:
     """A person's word, from an annotation on the Rollout.
 
     Unclaimed, `token` is the token that a claim made now would bear. `ignored` are verbs that were
-    given together with a more important one; `waiting` verbs that wait for a step still to come.
+    given together with a more important one. A promote that waits for a step still to come is in neither.
     """
 
     verb: Verb

@@ -6,6 +6,8 @@ and names the next writes, those towards stable first. Waiting is left to the ag
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rollout_controller.core import conditions as is_
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import (
@@ -21,23 +23,31 @@ from rollout_controller.core.model import (
     PauseDeployment,
     Phase,
     Pin,
+    Pods,
     Scale,
     SetTraffic,
     Unpause,
     Workload,
 )
-from rollout_controller.core.stages import need
+from rollout_controller.core.stages import carried, need
 
 
 def plan(o: Observed, facts: Facts, agenda: Agenda, *, gone: bool) -> list[Effect]:
     """The effects that this world needs now, in the order in which they must be tried."""
-    if gone:
-        return _leave(o, facts)
+    effects = _leave(o, facts) if gone else _towards_goal(o, facts, agenda)
+    if Part.DESTINATION_RULE in o.absent:
+        return [e for e in effects if not isinstance(e, Pin)]
+    return effects
+
+
+def _towards_goal(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     match facts.phase:
         case Phase.INITIALIZING:
-            return _initialize(o, facts, agenda)
+            return _initialize(o, agenda)
         case Phase.HEALTHY:
             return _rest(o, facts)
+        case Phase.PROMOTING | Phase.REVERTING if is_.handed_over(o):
+            return _finish(o, facts)
         case Phase.PROGRESSING if facts.stage < 0:
             return _guard(o, facts) + _prepare(o, facts, agenda)
         case Phase.PROGRESSING | Phase.PAUSED:
@@ -81,10 +91,10 @@ def _rest(o: Observed, facts: Facts) -> list[Effect]:
 def _leave(o: Observed, facts: Facts) -> list[Effect]:
     """The Rollout goes: the Deployment is given back, the finalizer last."""
     effects: list[Effect] = []
-    w = o.workload
+    w, stable = o.workload, is_.unpausable(o, facts)
     if w is not None and is_.deployment_present(o):
-        if w.held and facts.stable is not None and w.target == facts.stable:
-            effects.append(Unpause(facts.stable))
+        if w.held and stable is not None:
+            effects.append(Unpause(stable))
         if w.labelled:
             effects.append(Adopt(present=False))
     if o.finalizer:
@@ -92,62 +102,65 @@ def _leave(o: Observed, facts: Facts) -> list[Effect]:
     return effects
 
 
-def _initialize(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
+def _initialize(o: Observed, agenda: Agenda) -> list[Effect]:
     """Take back what a release without memory left behind, then adopt the Deployment."""
     w, t = o.workload, o.traffic
-    if w is None or not is_.deployment_present(o) or o.unread:
+    if w is None or o.unread:
         return []
-    effects: list[Effect] = [] if w.labelled else [Adopt(present=True)]
+    adopt = is_.deployment_present(o) and not w.labelled and not o.deleting
+    effects: list[Effect] = [Adopt(present=True)] if adopt else []
     left = is_.leftovers(o)
     if t is not None and (t.pinned or left):
-        kept = next((p for p in w.others if p.hash == t.subsets[0] and p.of == "deployment"), None)
-        if t.pinned and (kept is None or kept.ready_endpoints == 0):
+        owned = [p for p in (w.stable, *w.others) if p is not None and p.of == "deployment"]
+        kept = any(p.hash == t.subsets[0] and p.ready_endpoints > 0 for p in owned)
+        if t.pinned and not kept:
             return [*effects, Pin(None, None)]
         if t.canary_weight != (0, 0):
             return [*effects, SetTraffic(0)]
-        if not (is_.weights_settled(o, agenda) and is_.pins_settled(o, agenda)):
-            return effects
-    for pods in left:
-        effects.append(Scale(pods.name, 0) if pods.spec else Delete(pods.name))
+    effects += _without_pods(o, left, agenda)
     if left:
         return effects
     if t is not None and t.pinned:
-        return [*effects, Pin(None, None)]
-    if o.finalizer:
+        return [*effects, Pin(None, None)] if is_.weights_settled(o, agenda) else effects
+    if o.finalizer and not o.deleting:
         effects.append(Finalizer(present=False))
     return effects
 
 
+def _without_pods(o: Observed, canaries: Iterable[Pods], agenda: Agenda) -> list[Effect]:
+    """Canaries go: their pods once nothing is sent to them any more, then their ReplicaSets."""
+    effects: list[Effect] = []
+    for pods in canaries:
+        if pods.spec and is_.drained(o, pods.hash, agenda):
+            effects.append(Scale(pods.name, 0))
+        elif not pods.spec and not pods.existing:
+            effects.append(Delete(pods.name))
+    return effects
+
+
 def _prepare(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
-    """Lay the way for the first stage: home, twins away, pinned, then the canary's pods."""
+    """Lay the way for the first stage: home, pinned, earlier ReplicaSets away, then the canary's pods."""
     w, t = o.workload, o.traffic
     if w is None or t is None or facts.canary is None or not is_.deployment_present(o) or o.unread:
         return []
     if t.canary_weight != (0, 0):
         return [SetTraffic(0)]
-    left = is_.leftovers(o)
-    if left:
-        return [Scale(p.name, 0) if p.spec else Delete(p.name) for p in left if p.spec or not p.existing]
-    effects: list[Effect] = [
-        Delete(p.name)
-        for p in w.others
-        if p.of == "deployment" and p.current and not p.spec and not p.existing
-    ]
+    left, twins = is_.leftovers(o), is_.twins(o)
+    effects: list[Effect] = [Delete(p.name) for p in twins if not p.spec and not p.existing]
     if not is_.weights_settled(o, agenda):
         return effects
     if t.subsets != (facts.stable, facts.canary):
         return [*effects, Pin(facts.stable, facts.canary)]
-    if not is_.pins_settled(o, agenda):
+    effects += _without_pods(o, left, agenda)
+    if left or twins or not is_.pins_settled(o, agenda):
         return effects
     pods = is_.next_pods(o, facts)
-    if w.canary is None:
-        return [*effects, MakeCanary(facts.canary, pods)]
-    return effects + _scaled(w, pods)
+    return [*effects, MakeCanary(facts.canary, pods)] if w.canary is None else effects + _scaled(w, pods)
 
 
 def _scaled(w: Workload, pods: int) -> list[Effect]:
-    """The canary at `pods` at least; taken down only to `replicas`, so that a wavering gate scales nothing."""
-    if w.canary is None:
+    """The canary at `pods` at least; taken down only to `replicas`: a wavering gate scales nothing."""
+    if w.canary is None or w.canary.of != "us":
         return []
     wanted = min(max(pods, w.canary.spec), w.replicas)
     return [] if wanted == w.canary.spec else [Scale(w.canary.name, wanted)]
@@ -167,66 +180,55 @@ def _in_stage(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
 
 
 def _hold_traffic(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
-    """The share that the stage wants: lower at once, raise only onto known subsets."""
-    t = o.traffic
-    if t is None or facts.canary is None or facts.stage < 0:
+    """The share that the stage wants: lower at once, raise only onto known subsets with pods enough."""
+    t, w = o.traffic, o.workload
+    if t is None or w is None or facts.canary is None or facts.stage < 0:
         return []
-    weight, pins = is_.desired_weight(facts), (facts.stable, facts.canary)
-    repair: list[Effect] = [] if t.subsets == pins else [Pin(*pins)]
+    weight, pins, both = is_.desired_weight(facts), (facts.stable, facts.canary), (facts.canary, facts.canary)
+    enough = weight == 0 or 0 < is_.ready(o) >= carried(weight, w.replicas)
+    home_serves = is_.stable_serves(o)
+    repair: list[Effect] = [Pin(*pins)] if t.subsets != pins and enough and home_serves else []
     low, high = t.canary_weight
     if high > weight:
-        return [SetTraffic(weight), *repair]
-    if low == weight:
+        return [SetTraffic(weight), *repair] if home_serves else []
+    if low == weight or t.subsets not in {pins, both}:
         return repair
-    if repair and t.subsets != (facts.canary, facts.canary):
-        return repair
-    may_raise = is_.ready(o) > 0 and is_.pins_settled(o, agenda)
-    return [SetTraffic(weight), *repair] if may_raise or repair else []
+    if t.subsets == both:
+        return [SetTraffic(weight), *repair] if repair else []
+    raisable = enough and o.error is None and is_.pins_settled(o, agenda)
+    return [SetTraffic(weight)] if raisable else []
 
 
 def _promote(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     """Graduation: everything onto the canary by name, home, hand-over, and the marks taken off again."""
-    if is_.handed_over(o):
-        return _finish(o, facts)
     if facts.lowered_to is not None:
         return _hold_traffic(o, facts, agenda) + _guard(o, facts)
     w, t, canary = o.workload, o.traffic, facts.canary
     effects = _guard(o, facts)
-    if (
-        w is None
-        or t is None
-        or w.canary is None
-        or canary is None
-        or o.unread
-        or not is_.deployment_present(o)
-    ):
+    if w is None or t is None or w.canary is None or canary is None or o.unread:
+        return effects
+    if not is_.deployment_present(o):
         return effects
     effects += _scaled(w, w.replicas)
     full = min(w.canary.available, w.canary.ready_endpoints) >= w.replicas and w.canary.spec == w.replicas
     if not full or not w.synced:
         return effects
     if t.subsets != (canary, canary):
-        if w.replicas and t.canary_weight != (100, 100):
-            return _hold_traffic(o, facts, agenda) + effects
         return [*effects, Pin(canary, canary)]
     if not is_.pins_settled(o, agenda):
         return effects
     if t.canary_weight != (0, 0):
         return [*effects, SetTraffic(0)]
-    if not is_.weights_settled(o, agenda) or not _old_is_quiet(o, facts, agenda):
+    if effects or not is_.weights_settled(o, agenda) or not _old_is_quiet(o, facts, agenda):
         return effects
-    return [*effects, HandOver(w.canary.name, w.replicas, w.max_surge)]
+    return [HandOver(w.canary.name, w.replicas, w.max_surge)]
 
 
 def _old_is_quiet(o: Observed, facts: Facts, agenda: Agenda) -> bool:
     """Whether the old pods, which lost their share when the last stage began, are sent nothing any more."""
-    if facts.stable is None or facts.since is None or o.policy is None:
+    if facts.stable is None or facts.since is None:
         return True
-    if not agenda.due(facts.since + o.timing.settle + o.policy.drain):
-        return False
-    if o.busy.get(facts.stable, True) in {False, None}:
-        return True
-    return agenda.due(facts.since + o.timing.settle + o.timing.quiet_limit)
+    return is_.quiet(o, facts.stable, facts.since + o.timing.settle, agenda)
 
 
 def _finish(o: Observed, facts: Facts) -> list[Effect]:
@@ -234,6 +236,8 @@ def _finish(o: Observed, facts: Facts) -> list[Effect]:
     w, t = o.workload, o.traffic
     if w is None or not is_.deployment_present(o) or o.unread:
         return []
+    if facts.stable is not None and not is_.unserved(o, facts.stable) and is_.ready(o):
+        return [Pin(facts.canary, facts.canary)]
     effects: list[Effect] = []
     if w.target != facts.canary:
         if not (w.paused and w.held):
@@ -250,47 +254,50 @@ def _finish(o: Observed, facts: Facts) -> list[Effect]:
 
 
 def _revert(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
-    """Everybody to stable now; then, one after the other: drain, canary away, marks off."""
+    """Everybody to stable now; then, one after the other: native roll, canary and marks away."""
     t, w = o.traffic, o.workload
     effects = _send_home(o, facts)
     if w is None:
         return effects
     if is_.deployment_present(o) and w.target != facts.stable and not (w.paused and w.held):
         effects.append(PauseDeployment())
-    if Part.PODS in o.unread or Part.REPLICA_SETS in o.unread:
+    if o.unread:
         return effects
-    rolled = is_.native_roll(o)
-    if rolled is not None and w.target != facts.stable:
-        effects += [Scale(rolled.name, 0)] if rolled.spec else []
-        return effects
-    if effects or (t is not None and facts.canary is not None and t.share(facts.canary) != (0, 0)):
-        return effects
-    for pods in (*([w.canary] if w.canary else []), *is_.leftovers(o)):
-        if pods.of != "us":
-            continue
-        if pods.spec:
-            wait = max(o.timing.settle, o.policy.drain if o.policy else o.timing.settle)
-            effects += [Scale(pods.name, 0)] if is_.drained(o, pods.hash, wait, agenda) else []
-        elif not pods.existing:
+    rolled = [p for p in is_.twins(o) if w.target != facts.stable and is_.unserved(o, p.hash)]
+    for pods in rolled:
+        if pods.spec and is_.stable_ready(o):
+            effects.append(Scale(pods.name, 0))
+        elif not pods.spec and not pods.existing:
             effects.append(Delete(pods.name))
-    gone = all(
-        p.existing == 0 and p.spec == 0 for p in (*([w.canary] if w.canary else []), *is_.leftovers(o))
-    )
+    if effects or rolled:
+        return effects
+    canaries = [p for p in (w.canary, *is_.leftovers(o)) if p is not None and p.of == "us"]
+    effects += _without_pods(o, canaries, agenda)
+    gone = not any(p.spec or p.existing for p in canaries)
     if gone and t is not None and t.pinned and is_.weights_settled(o, agenda):
         effects.append(Pin(None, None))
     return effects
 
 
 def _send_home(o: Observed, facts: Facts) -> list[Effect]:
-    """The writes that take the canary's share away; none while stable could not answer."""
-    t, w = o.traffic, o.workload
+    """The writes that take the canary's share away; none while stable could not answer.
+
+    Pins that somebody changed are put back while there are canary pods to tell apart: before the weight
+    where that moves nobody to the canary, else after it.
+    """
+    t = o.traffic
     if t is None or not is_.stable_serves(o):
         return []
-    pins = (facts.stable, facts.canary)
-    if not t.pinned or t.subsets == pins:
-        return [SetTraffic(0)] if t.canary_weight != (0, 0) else []
-    canary_there = w is not None and w.canary is not None
-    if facts.canary is None or not canary_there:
-        return [SetTraffic(0)] if t.canary_weight != (0, 0) else []
-    back: list[Effect] = [Pin(*pins)]
-    return back + ([SetTraffic(0)] if t.canary_weight != (0, 0) else [])
+    home: list[Effect] = [SetTraffic(0)] if t.canary_weight != (0, 0) else []
+    if t.subsets == (facts.stable, facts.canary) or not _canary_runs(o, facts):
+        return home
+    back = Pin(facts.stable, facts.canary)
+    return [back, *home] if t.subsets[1] == facts.canary else [*home, back]
+
+
+def _canary_runs(o: Observed, facts: Facts) -> bool:
+    """Whether there are canary pods, or may be."""
+    if o.workload is None or Part.PODS in o.unread:
+        return facts.stage >= 0
+    canary = o.workload.canary
+    return canary is not None and (canary.spec > 0 or canary.existing > 0)

@@ -11,7 +11,7 @@ def carried(percent: int, replicas: int) -> int:
 
 
 def need(stage: Stage, replicas: int) -> int:
-    """The canary pods that a stage wants: for its share, its scale and its `min_pods`, never over `replicas`."""
+    """The canary pods that a stage wants: for its share, its scale, its `min_pods`; at most `replicas`."""
     wanted = max(carried(stage.weight, replicas), carried(stage.scale, replicas), stage.min_pods)
     return min(wanted, replicas)
 

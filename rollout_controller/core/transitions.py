@@ -41,7 +41,7 @@ class _Taken:
 
 def state_of(o: Observed, facts: Facts) -> State:
     """The table's column for this world."""
-    if facts.phase is Phase.PROMOTING and is_.handed_over(o):
+    if facts.phase in {Phase.PROMOTING, Phase.REVERTING} and is_.handed_over(o):
         return State.HANDED_OVER
     return State(facts.phase.value)
 
@@ -61,14 +61,11 @@ def advance(o: Observed, facts: Facts, agenda: Agenda) -> Step:
             step.facts = replace(step.facts, token=command.token)
             step.notices.append(Notice("Warning", "CommandRefused", f"{command.verb} is dropped: {refusal}"))
             continue
-        if cell in {Cell.NOTHING, Cell.STAY, Cell.REFUSE}:
-            if command is not None:
-                step.facts = replace(step.facts, token=command.token)
-            continue
         if command is not None:
             step.facts = replace(step.facts, token=command.token)
-        _take(step, o, _Taken(event, reason, command), cell)
-        break
+        if cell not in {Cell.NOTHING, Cell.STAY, Cell.REFUSE}:
+            _take(step, o, _Taken(event, reason, command), cell)
+            break
     return step
 
 
@@ -93,21 +90,18 @@ def _refusal(o: Observed, facts: Facts, event: Event, cell: To, command: Command
             else f"it cannot hold while {phase}"
         )
     if event in {Event.PROMOTE, Event.PROMOTE_FULL}:
-        return events.promote_refusal(o, facts, command)
-    if event is Event.RESUME:
-        return events.resume_refusal(o, facts, command)
-    return None
+        return events.promote_refusal(facts, command)
+    if event is Event.RETRY:
+        return events.retry_refusal(o)
+    return events.resume_refusal(facts) if event is Event.RESUME else None
 
 
 def _take(step: Step, o: Observed, taken: _Taken, cell: To) -> None:
     event, reason = taken.event, taken.reason
     if cell is Cell.GONE:
-        if is_.at_rest(o):
-            step.gone = True
-        else:
-            _revert(step, reason)
+        _go(step, o)
     elif cell is Cell.NOTE:
-        step.facts = replace(step.facts, approved="full" if event is Event.PROMOTE_FULL else "step")
+        step.facts = _approve(step.facts, event)
         step.notices.append(Notice("Normal", "Approved", reason))
     elif cell is Cell.NEXT:
         _next(step, o)
@@ -126,6 +120,24 @@ def _take(step: Step, o: Observed, taken: _Taken, cell: To) -> None:
         step.notices.append(Notice("Normal", "Promoting", reason))
     elif isinstance(cell, Phase):
         _start_over(step, cell, taken)
+
+
+def _go(step: Step, o: Observed) -> None:
+    """Nothing is forgotten while it could not be read, and what is left is taken back before."""
+    if o.unread:
+        return
+    if is_.at_rest(o):
+        step.gone = True
+        if is_.stays_paused(o, step.facts):
+            words = "the Deployment stays paused, for its template is not the stable one: un-pause it to roll"
+            step.notices.append(Notice("Warning", "LeftPaused", words))
+    elif step.facts.phase is not Phase.INITIALIZING:
+        step.facts = _forget(step.facts, Phase.INITIALIZING)
+
+
+def _approve(f: Facts, event: Event) -> Facts:
+    """What a promote allows; one step is less than all that was allowed before."""
+    return replace(f, approved="full" if event is Event.PROMOTE_FULL or f.approved == "full" else "step")
 
 
 def _next(step: Step, o: Observed) -> None:
@@ -173,11 +185,11 @@ def _come_home(step: Step, o: Observed) -> None:
     """After everything was taken back: what the Deployment asks for now decides where to go."""
     f = step.facts
     if o.deleting:
-        step.gone = True
+        _go(step, o)
         return
     if f.canary is not None:
         step.facts = f = _remember(f, o, "Reverted")
-    if o.workload is None or not is_.deployment_present(o):
+    if o.workload is None or o.policy is None or not is_.deployment_present(o):
         step.facts = _forget(f, Phase.INITIALIZING)
     elif o.workload.target == f.stable:
         step.facts = replace(_forget(f, Phase.HEALTHY), reason=f.reason)
@@ -207,7 +219,7 @@ def _progress(step: Step, o: Observed, taken: _Taken) -> None:
         f, phase=Phase.PROGRESSING, paused_by=None, reason="", waiting_since=None if f.stage >= 0 else o.now
     )
     if event in {Event.PROMOTE, Event.PROMOTE_FULL}:
-        go = replace(go, approved="full" if event is Event.PROMOTE_FULL else "step")
+        go = _approve(go, event)
     elif f.paused_by is not PausedBy.INCONCLUSIVE or event is Event.RESUME:
         renewed = o.now if f.stage >= 0 else None
         go = replace(go, since=renewed, gate=None, gate_since=None)
@@ -236,7 +248,7 @@ def _be_healthy(step: Step, o: Observed, taken: _Taken) -> None:
         step.facts = replace(_forget(f, Phase.HEALTHY), stable=f.canary)
         step.notices.append(Notice("Normal", "Promoted", f"{f.canary} is the Deployment's own version now"))
     elif event is Event.HOME:
-        step.facts = replace(_forget(f, Phase.HEALTHY), stable=events.stable_candidate(o))
+        step.facts = replace(_forget(f, Phase.HEALTHY), stable=is_.stable_candidate(o))
         step.notices.append(Notice("Normal", "Healthy", f"adopted: stable is {step.facts.stable}"))
     else:
         step.facts = _forget(f, Phase.HEALTHY)
@@ -247,7 +259,7 @@ def _start_over(step: Step, phase: Phase, taken: _Taken) -> None:
     """To Initializing or Invalid: what is stable is found out anew."""
     f, event, reason = step.facts, taken.event, taken.reason
     kept = f.stable if phase is Phase.INVALID else None
-    step.facts = replace(_forget(f, phase), stable=kept, reason=reason if event is not Event.CURED else "")
+    step.facts = replace(_forget(f, phase), stable=kept, reason="" if event is Event.CURED else reason)
     warn = event in {Event.ERROR, Event.NATIVE_ROLL, Event.STABLE_GONE}
     name = {Event.ERROR: "Invalid", Event.CURED: "Cured"}.get(event, "NativeRoll")
     step.notices.append(Notice("Warning" if warn else "Normal", name, reason))
