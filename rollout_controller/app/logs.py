@@ -31,14 +31,18 @@ def configure(format_: Literal["auto", "json", "pretty"], level: str, stream: Te
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
-    ending: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
     if pretty:
-        # The renderer writes the traceback itself, so it is made here to be cleaned like the rest.
-        ending += [structlog.processors.format_exc_info, redact]
-        ending += [structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")]
-    else:
-        ending += [structlog.processors.format_exc_info, redact]
-        ending += [structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False)]
+        # Not its rich tracebacks: they show local variables, requests with their headers among them.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+        )
+    ending: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        redact,
+        renderer,
+    ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

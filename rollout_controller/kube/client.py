@@ -12,7 +12,7 @@ from rollout_controller.api.names import FIELD_MANAGER
 from rollout_controller.kube.cache import Cache
 from rollout_controller.kube.errors import error_of, knows_kind
 from rollout_controller.kube.rest import CALL_TIMEOUT, Answer, NoAnswer, Request, Rest
-from rollout_controller.kube.watch import Expired, Scope, collection, list_all
+from rollout_controller.kube.watch import Broken, Expired, Scope, collection, list_all
 from rollout_controller.ports import Json, Kind, Ref, Unavailable
 
 _JSON_PATCH: Final = "application/json-patch+json"
@@ -23,7 +23,8 @@ class KubeCluster:
     """Live calls through one client, cached reads from the watches of another. Implements ports.Cluster.
 
     A read that met no connection, 429 or 5xx is tried once more within its time; a write never is: the pass
-    that wanted it begins again from what it then reads.
+    that wanted it begins again from what it then reads. (The HTTP library repeats a GET or DELETE on a
+    connection that was closed before the answer; our DELETEs name the uid, so a second one does no harm.)
     """
 
     def __init__(self, rest: Rest, cache: Cache, *, timeout: float = CALL_TIMEOUT) -> None:
@@ -51,6 +52,8 @@ class KubeCluster:
             objects, _ = await list_all(lambda request: self._read(str(scope), request), scope, verb="list")
         except Expired:
             raise Unavailable(str(scope), "list", "the list grew too old between two of its pages") from None
+        except Broken as error:
+            raise Unavailable(str(scope), "list", str(error)) from error
         return objects
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:

@@ -29,14 +29,7 @@ def uncounted(verb: str, resource: str, code: str, seconds: float) -> None:
 
 
 class NoAnswer(Exception):
-    """No connection, a broken one, or nothing in time: what the API server did is not known.
-
-    `refused` says that the request was certainly never sent.
-    """
-
-    def __init__(self, message: str, *, refused: bool = False) -> None:
-        super().__init__(message)
-        self.refused = refused
+    """No connection, a broken one, or nothing usable in time: what the API server did is not known."""
 
 
 class Answer(NamedTuple):
@@ -44,7 +37,6 @@ class Answer(NamedTuple):
 
     code: int
     body: dict[str, Any]
-    retry_after: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -88,7 +80,10 @@ class Rest:
             raise _no_answer(error, timeout) from error
         finally:
             self._count(request.verb, request.resource, code, time.monotonic() - begun)
-        return Answer(response.status, _decode(raw), _retry_after(response))
+        answer = Answer(response.status, _decode(raw))
+        if answer.ok and not answer.body:
+            raise NoAnswer(f"status {answer.code} without a JSON object: is that an API server?")
+        return answer
 
     @asynccontextmanager
     async def stream(
@@ -111,7 +106,7 @@ class Rest:
         finally:
             self._count(request.verb, request.resource, code, time.monotonic() - begun)
         try:
-            yield Answer(response.status, _decode(raw), _retry_after(response)), _lines(response, idle)
+            yield Answer(response.status, _decode(raw)), _lines(response, idle)
         finally:
             response.close()
 
@@ -149,9 +144,7 @@ async def _lines(response: aiohttp.ClientResponse, idle: float) -> AsyncIterator
 def _no_answer(error: Exception, timeout: float) -> NoAnswer:
     if isinstance(error, TimeoutError):
         return NoAnswer(f"no answer within {timeout:g} s")
-    return NoAnswer(
-        str(error) or type(error).__name__, refused=isinstance(error, aiohttp.ClientConnectorError)
-    )
+    return NoAnswer(str(error) or type(error).__name__)
 
 
 def _decode(raw: bytes) -> dict[str, Any]:
@@ -160,10 +153,3 @@ def _decode(raw: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    try:
-        return float(response.headers["Retry-After"])
-    except (KeyError, ValueError):
-        return None

@@ -90,6 +90,11 @@ class Watch:
                 await self._pause(str(error))
             except ClusterError as error:
                 await self._pause(error.message)
+            except Exception:
+                # A watch that ended would leave its kind as it was for ever: begin from the start instead.
+                log.exception("watch ended by a defect", what=str(self.scope))
+                self._version = ""
+                await self._pause("a defect")
             else:
                 if not events:
                     await self._pause("the watch ended without an event")
@@ -166,7 +171,8 @@ async def list_all(
 ) -> tuple[list[Json], str]:
     """All objects of a scope, page by page, and the version of the list.
 
-    Raises Expired if the pages outlived their version, a ClusterError for a refusal, and what `call` raises.
+    Raises Expired if the pages outlived their version, a ClusterError for a refusal, Broken if the answer is
+    no list, and what `call` raises.
     """
     objects: list[Json] = []
     # The API server leaves these out of the items of its own kinds.
@@ -179,7 +185,9 @@ async def list_all(
         if not answer.ok:
             raise error_of(scope.kind, str(scope), "list", answer)
         objects += [{**common, **item} for item in answer.body.get("items") or ()]
-        metadata = answer.body["metadata"]
+        metadata = answer.body.get("metadata") or {}
+        if not metadata.get("resourceVersion"):
+            raise Broken("the answer to a list is no list")
         if not metadata.get("continue"):
             return objects, metadata["resourceVersion"]
         query = {**query, "continue": metadata["continue"]}

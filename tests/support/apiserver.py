@@ -72,6 +72,12 @@ class ApiServer:
         self.requests: list[web.Request] = []
         self.bodies: list[Any] = []
         self.url = ""
+        self._came = asyncio.Condition()
+
+    async def asked(self, times: int, within: float = 5.0) -> None:
+        """Wait until that many requests have come."""
+        async with asyncio.timeout(within), self._came:
+            await self._came.wait_for(lambda: len(self.requests) >= times)
 
     @property
     def configuration(self) -> Configuration:
@@ -81,6 +87,8 @@ class ApiServer:
         self.requests.append(request)
         raw = await request.read()
         self.bodies.append(json.loads(raw) if raw else None)
+        async with self._came:
+            self._came.notify_all()
         return await (self.script.pop(0) if self.script else self.rest)(request)
 
 

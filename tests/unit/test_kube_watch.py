@@ -188,6 +188,24 @@ async def test_a_stream_without_a_byte_for_too_long_is_taken_for_dead() -> None:
         await seen.until("the change", lambda: "->11" in seen.changes)
 
 
+@pytest.mark.parametrize("answer", [text("<html>welcome</html>", 200), says_json({"items": []})])
+async def test_an_answer_that_is_no_list_is_not_taken_for_an_empty_one(answer: Answer) -> None:
+    async with watching(answer, listed(10, web(5)), streams(then="hang")) as seen:
+        await seen.until("the list", seen.watch.synced.is_set)
+        assert seen.changes == ["->5"]
+
+
+async def test_an_object_that_cannot_be_read_does_not_end_the_watch() -> None:
+    script = (
+        listed(10),
+        streams(event("ADDED", {"metadata": {}})),
+        listed(30, web(25)),
+        streams(then="hang"),
+    )
+    async with watching(*script) as seen:
+        await seen.until("the change after a new list", lambda: seen.changes == ["->25"])
+
+
 async def test_an_unknown_kind_is_named_with_what_to_do_until_it_is_known() -> None:
     unknown = text("404 page not found\n", 404)
     async with watching(*[unknown] * 5, listed(10), streams(then="hang")) as seen:
