@@ -5,9 +5,10 @@ pytest-xdist get its folder through the environment. If that process is killed, 
 A cluster that is up already is used, and left alone, with E2E_CLUSTER=<its state folder>.
 """
 
+import fcntl
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,17 @@ from e2e.localcluster import LocalCluster, LocalClusterError, Settings, start
 from e2e.localcluster.kube import Kube
 from e2e.localcluster.layout import Layout
 from e2e.localcluster.progress import Progress
+from e2e.tests.controller import Controller
+from e2e.tests.install import install_crd, install_gate
+from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
 
 FOLDER = "E2E_CLUSTER"
 SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms")
 """Short, so that tests side by side do not delay each other's pushes."""
+ROLLOUTS = "rollout-controller.dev/v1alpha1"
 RUNNING = pytest.StashKey[tuple[start.Running, "tempfile.TemporaryDirectory[str]"]]()
+CONTROLLER = pytest.StashKey[Controller]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -69,3 +75,53 @@ async def namespace(cluster: LocalCluster, kube: Kube) -> AsyncIterator[Namespac
     """A namespace of the test's own, deleted in the background afterwards."""
     async with Namespace.make(cluster, kube) as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: LocalCluster) -> None:
+    """CRD and gate are in force: installed by the first worker that needs them."""
+    with (cluster.layout.root / "installed.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if not lock.read():
+            kubectl = Kubectl.of(cluster, "default")
+            install_crd(kubectl)
+            install_gate(kubectl)
+            lock.write("yes")
+
+
+@pytest_asyncio.fixture
+async def controller(
+    request: pytest.FixtureRequest,
+    cluster: LocalCluster,
+    namespace: Namespace,
+    installed: None,
+    tmp_path: Path,
+) -> AsyncIterator[Controller]:
+    """A controller for the test's namespace, not started yet; at the end it must stop in order, and must have
+    met no defect of its own."""
+    one = Controller(cluster, namespace.name, tmp_path / "controller.log")
+    request.node.stash[CONTROLLER] = one
+    yield one
+    ended = await one.stop() if one.running else None
+    await _let_go(namespace)
+    assert ended is None or (ended[0] == 0 and ended[1] < 5), f"SIGTERM: exit status and seconds {ended}"
+    assert one.defects() == []
+
+
+async def _let_go(namespace: Namespace) -> None:
+    """Without its controller a Rollout's finalizer would keep the namespace for ever."""
+    for item in (await namespace.kube.get(namespace.path("rollouts", group=ROLLOUTS)))["items"]:
+        path = namespace.path("rollouts", item["metadata"]["name"], ROLLOUTS)
+        await namespace.kube.patch(path, {"metadata": {"finalizers": None}})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the controller's log with a failed test."""
+    report = yield
+    if report.failed and CONTROLLER in item.stash:
+        report.sections.append(("the controller's log", item.stash[CONTROLLER].tail()))
+    return report

@@ -1,0 +1,149 @@
+"""The controller as a process of its own, beside a test: started, killed, stopped, started again."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import deque
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from e2e.localcluster import LocalCluster, http
+from e2e.localcluster.layout import LOCAL, REPOSITORY
+from e2e.localcluster.netns import die_with_parent
+from e2e.tests.support import wait_for
+
+READY_WITHIN: Final = 40.0
+"""Seconds from its start until its caches are filled: long, because many start at once on few cores."""
+_TAIL: Final = 60
+_PROGRAM: Final = (sys.executable, "-m", "rollout_controller.cli.main")
+
+
+class Controller:
+    """One controller at a time for one namespace. All that run write to one log, `log`."""
+
+    def __init__(self, cluster: LocalCluster, namespace: str, log: Path) -> None:
+        self.log = log
+        self._command = [
+            *_PROGRAM,
+            "run",
+            f"--kubeconfig={cluster.kubeconfig}",
+            f"--prometheus={cluster.prometheus_url}",
+            f"--namespace={namespace}",
+            # The cluster's istiod waits 20 to 200 ms before it pushes, so that a write is live soon after.
+            "--settle=500ms",
+            "--settle-relabel=1s",
+            "--health-address=127.0.0.1:0",
+            "--log-format=json",
+        ]
+        self._process: asyncio.subprocess.Process | None = None
+        self._begun_at = 0
+        """Where in the log the present process begins."""
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start it; `ready` waits until it works."""
+        assert not self.running, "the controller runs already"
+        self._begun_at = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                cwd=REPOSITORY,
+                env={k: v for k, v in os.environ.items() if not k.startswith("ROLLOUT_CONTROLLER_")},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    async def ready(self) -> None:
+        """Wait until /readyz says so: the caches are filled."""
+
+        async def says_so() -> bool:
+            assert self.running, f"the controller ended by itself:\n{self.tail()}"
+            port = self._port()
+            if port is None:
+                return False
+            try:
+                return (await http.request("GET", LOCAL, port, "/readyz", timeout=2)).status == 200
+            except (OSError, TimeoutError):
+                return False
+
+        await wait_for(says_so, "the controller to be ready", READY_WITHIN)
+
+    async def kill(self) -> None:
+        """SIGKILL, as a crash."""
+        await self._end(signal.SIGKILL, 5)
+
+    async def stop(self) -> tuple[int, float]:
+        """SIGTERM; exit status and seconds that it took. Fails the test after 10 s."""
+        began = monotonic()
+        return await self._end(signal.SIGTERM, 10), monotonic() - began
+
+    async def _end(self, number: signal.Signals, within: float) -> int:
+        assert self._process is not None, "no controller was started"
+        process = self._process
+        if process.returncode is None:
+            process.send_signal(number)
+        try:
+            return await asyncio.wait_for(process.wait(), within)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise AssertionError(f"the controller did not end within {within:g} s of {number.name}") from None
+
+    async def restart(self) -> None:
+        """Start a new one after `kill` or `stop`, and wait until it works."""
+        await self.start()
+        await self.ready()
+
+    async def metrics(self) -> str:
+        """What /metrics says."""
+        port = self._port()
+        assert port is not None, "the controller serves no metrics yet"
+        return (await http.request("GET", LOCAL, port, "/metrics")).text
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log of the present process; lines that are no JSON (a traceback at start) under `raw`."""
+        with self.log.open("rb") as log:
+            log.seek(self._begun_at)
+            return [_parsed(line) for line in log.read().decode(errors="replace").splitlines()]
+
+    def defects(self) -> list[str]:
+        """Lines that tell of a defect of the controller itself: exceptions, passes cut for their length."""
+        if not self.log.exists():
+            return []
+        found = [_parsed(line) for line in self.log.read_text(errors="replace").splitlines()]
+        return [
+            json.dumps(one)
+            for one in found
+            if "exception" in one or "raw" in one or one.get("level") in ("error", "critical")
+        ]
+
+    def tail(self, lines: int = _TAIL) -> str:
+        """The end of the log."""
+        if not self.log.exists():
+            return "(the controller was never started)"
+        with self.log.open(errors="replace") as log:
+            return "".join(deque(log, lines))
+
+    def _port(self) -> int | None:
+        for line in self.lines():
+            if line.get("event") == "serving health and metrics":
+                return int(str(line["address"]).rpartition(":")[2])
+        return None
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {"raw": line}
+    return found if isinstance(found, dict) else {"raw": line}
+

@@ -1,0 +1,331 @@
+"""A Deployment with its mesh and its Rollout, a controller beside it, and what a test does and sees there.
+
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+    await world.release("v2")
+    await world.at(25)
+    await world.command("promote", "full")
+    await world.phase("Healthy")
+    await world.assert_at_rest("v2")
+"""
+
+import copy
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from e2e.load import Load
+from e2e.localcluster.kube import KubeError, Object
+from e2e.tests.controller import Controller
+from e2e.tests.support import (
+    Namespace,
+    deployment,
+    destination_rule,
+    route,
+    service,
+    virtual_service,
+    wait_for,
+)
+
+GROUP: Final = "rollout-controller.dev"
+LABEL: Final = f"{GROUP}/rollout"
+HELD_BY: Final = f"{GROUP}/held-by"
+NETWORKING: Final = "networking.istio.io/v1"
+HASH_LABEL: Final = "pod-template-hash"
+
+HOLD: Final[Object] = {"weight": 25, "minDuration": "5m"}
+"""A step that lasts until the test does something."""
+SECONDS: Final = 60.0
+"""How long a phase is waited for: several times what it takes on two busy cores."""
+
+Json = Any
+
+
+def rollout(name: str = "web", *, steps: Sequence[Object] | None = None, **spec: Json) -> Object:
+    """A Rollout of seconds instead of minutes. `spec` replaces or adds fields, as YAML names them."""
+    return {
+        "apiVersion": f"{GROUP}/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": name},
+        "spec": {
+            "workload": {"deployment": name},
+            "traffic": {
+                "istio": {
+                    "virtualServices": [{"name": name, "routes": ["primary"]}],
+                    "destinationRule": {"name": name, "stableSubset": "stable", "canarySubset": "canary"},
+                }
+            },
+            "strategy": {"canary": {} if steps is None else {"steps": list(steps)}},
+            "analysis": analysis(),
+            "minDuration": "1s",
+            "bake": "1s",
+            "drain": "1s",
+            "progressDeadline": "30s",
+            **spec,
+        },
+    }
+
+
+def analysis(**fields: Json) -> Object:
+    """Readings each second. The limits are wide: a busy machine is no bad version."""
+    return {
+        "interval": "1s",
+        "window": "10s",
+        "warmup": "0s",
+        "minRequests": 10,
+        "failureLimit": 2,
+        "checks": [{"errorRate": {"max": "4%"}}, {"latency": {"quantile": 0.99, "max": "5s"}}],
+        **fields,
+    }
+
+
+@dataclass
+class World:
+    """One Rollout and all that belongs to it, everything under one name. Waits fail with what they saw."""
+
+    namespace: Namespace
+    controller: Controller
+    name: str = "web"
+    applied: dict[str, Object] = field(default_factory=dict)
+    """By kind, what the API server made of what was applied, before any controller saw it."""
+
+    @staticmethod
+    async def begin(
+        namespace: Namespace,
+        controller: Controller,
+        *,
+        name: str = "web",
+        replicas: int = 3,
+        steps: Sequence[Object] | None = None,
+        **spec: Json,
+    ) -> "World":
+        """Apply the usual set with version v1, start the controller if none runs, wait until all is Healthy
+        and v1 answers through Envoy."""
+        world = World(namespace, controller, name)
+        if not controller.running:
+            await controller.start()
+        await world.apply(replicas, rollout(name, steps=steps, **spec))
+        await controller.ready()
+        await world.phase("Healthy")
+        await world.serving()
+        return world
+
+    async def apply(self, replicas: int, *more: Object) -> None:
+        """Apply Deployment, Service, VirtualService and DestinationRule, note what they are, then `more`."""
+        host = f"{self.name}.{self.namespace.name}.svc.cluster.local"
+        objects = [
+            deployment(self.name, replicas=replicas),
+            service(self.name),
+            virtual_service(self.host, [route({"stable": 100, "canary": 0}, host=host)], self.name),
+            destination_rule(
+                host, {"stable": {"app": self.name}, "canary": {"app": self.name}}, self.name
+            ),
+        ]
+        for item in await self.namespace.apply(*objects):
+            self.applied[item["kind"]] = item
+        await self.namespace.apply(*more)
+
+    @property
+    def host(self) -> str:
+        """Where the VirtualService serves it."""
+        return f"{self.name}.{self.namespace.host}"
+
+    # -- doing -------------------------------------------------------------------------------------------
+
+    async def release(self, version: str, *, image: str = "", env: Mapping[str, str] | None = None) -> None:
+        """Set a new version of the demo application, with `env` of its own beside the version."""
+        container = deployment(version=version, image=image, env=env)["spec"]["template"]["spec"]["containers"][0]
+        change = {
+            "name": container["name"],
+            "image": container["image"],
+            "env": [{"$patch": "replace"}, *container["env"]],
+        }
+        body = {"spec": {"template": {"spec": {"containers": [change]}}}}
+        query = {"fieldManager": "kubectl-set"}
+        await self.namespace.kube.patch(self._path("deployments"), body, "strategic", **query)
+
+    async def kubectl(self, *arguments: str) -> str:
+        """kubectl in this namespace; it must succeed."""
+        return (await self.namespace.kubectl(*arguments)).check().stdout
+
+    async def command(self, verb: str, value: str = "true") -> None:
+        """Annotate the Rollout, as people do."""
+        await self.kubectl("annotate", "rlt", self.name, f"{GROUP}/{verb}={value}")
+
+    def load(self, rate: float) -> Load:
+        """Requests through Envoy."""
+        return self.namespace.load(rate, host=self.host)
+
+    async def patch(self, plural: str, body: Json, *, manager: str = "kubectl-edit") -> Object:
+        """Merge (a dict) or JSON-patch (a list) one of the world's objects under another field manager."""
+        kind = "json" if isinstance(body, list) else "merge"
+        query = {"fieldManager": manager}
+        return await self.namespace.kube.patch(self._path(plural), body, kind, **query)  # type: ignore[arg-type]
+
+    async def weigh(self, canary: int, *, manager: str) -> None:
+        """Set the weights of the VirtualService under another field manager."""
+        where = "/spec/http/0/route/{}/weight"
+        ops = [
+            {"op": "replace", "path": where.format(index), "value": weight}
+            for index, weight in enumerate((100 - canary, canary))
+        ]
+        await self.patch("virtualservices", ops, manager=manager)
+
+    # -- seeing ------------------------------------------------------------------------------------------
+
+    def _path(self, plural: str) -> str:
+        groups = {
+            "rollouts": f"{GROUP}/v1alpha1",
+            "deployments": "apps/v1",
+            "virtualservices": NETWORKING,
+            "destinationrules": NETWORKING,
+        }
+        return self.namespace.path(plural, self.name, groups.get(plural, ""))
+
+    async def get(self, plural: str) -> Object:
+        """One of the world's objects: rollouts, deployments, virtualservices, destinationrules."""
+        return await self.namespace.kube.get(self._path(plural))
+
+    async def status(self) -> Object:
+        """The Rollout's status, {} while it has none."""
+        status: Object = (await self.get("rollouts")).get("status") or {}
+        return status
+
+    async def until(
+        self, holds: Callable[[Object], bool], what: str, within: float = SECONDS
+    ) -> Object:
+        """Wait until the Rollout's status is as wanted, and return it."""
+
+        async def ask() -> Object | None:
+            nonlocal last
+            last = await self.status()
+            return last if holds(last) else None
+
+        last: Object = {}
+        try:
+            return await wait_for(ask, what, within)
+        except AssertionError:
+            seen = {key: last.get(key) for key in ("phase", "step", "weight", "message")}
+            raise AssertionError(f"waited {within:g} s in vain for {what}; it is {seen}") from None
+
+    async def phase(self, phase: str, within: float = SECONDS) -> Object:
+        """Wait for a phase; the status then."""
+        return await self.until(lambda status: status.get("phase") == phase, f"phase {phase}", within)
+
+    async def at(self, weight: int, phase: str = "Progressing", within: float = SECONDS) -> Object:
+        """Wait until the canary has this share, by what was read back; the status then."""
+        return await self.until(
+            lambda status: status.get("phase") == phase and status.get("weight") == weight,
+            f"phase {phase} at {weight} %",
+            within,
+        )
+
+    async def weights(self) -> list[int]:
+        """The weights of stable and canary in the VirtualService."""
+        routes = (await self.get("virtualservices"))["spec"]["http"][0]["route"]
+        return [one.get("weight", 0) for one in routes]
+
+    async def pins(self) -> list[str | None]:
+        """The revisions to which the subsets stable and canary are pinned."""
+        subsets = (await self.get("destinationrules"))["spec"]["subsets"]
+        return [one["labels"].get(HASH_LABEL) for one in subsets]
+
+    async def replica_sets(self) -> dict[str, Object]:
+        """By revision."""
+        found = await self.namespace.kube.get(self.namespace.path("replicasets", group="apps/v1"))
+        mine = [one for one in found["items"] if one["metadata"]["name"].startswith(f"{self.name}-")]
+        return {one["metadata"]["labels"][HASH_LABEL]: one for one in mine}
+
+    async def pods(self, revision: str) -> list[Object]:
+        """Pods of a revision, terminating ones included."""
+        return await self.namespace.pods(**{"app": self.name, HASH_LABEL: revision})
+
+    async def events(self, reason: str = "") -> list[str]:
+        """What the Events on the Rollout say, with this reason or all, in their order."""
+        found = await self.namespace.kube.get(self.namespace.path("events", group="events.k8s.io/v1"))
+        mine = [one for one in found["items"] if one["regarding"].get("name") == self.name]
+        mine.sort(key=lambda one: one["eventTime"] or "")
+        return [f"{one['reason']}: {one['note']}" for one in mine if reason in ("", one["reason"])]
+
+    async def event(self, reason: str, *words: str, within: float = 10.0) -> str:
+        """Wait for an Event with this reason that says these words."""
+
+        async def told() -> str | None:
+            return next((e for e in await self.events(reason) if all(word in e for word in words)), None)
+
+        return await wait_for(told, f"an Event {reason} that says {words}", within)
+
+    async def serving(self, version: str = "v1", within: float = 20.0) -> None:
+        """Wait until Envoy brings an answer of a version."""
+
+        async with self.load(20) as load:
+
+            async def answered() -> bool:
+                return load.first(version) is not None
+
+            await wait_for(answered, f"{version} to answer at {self.host}", within)
+
+    async def pod_post(self, revision: str, path: str) -> None:
+        """POST to the demo application's own port on every pod of a revision."""
+        for pod in await self.pods(revision):
+            address = pod["status"]["podIP"]
+            await self.namespace.cluster.pod_request(address, 15020, path, method="POST")
+
+    # -- judging -----------------------------------------------------------------------------------------
+
+    async def assert_mesh_is_home(self) -> None:
+        """VirtualService and DestinationRule say exactly what was applied."""
+        for kind, plural in (("VirtualService", "virtualservices"), ("DestinationRule", "destinationrules")):
+            found, said = await self.get(plural), self.applied[kind]
+            assert found["spec"] == said["spec"], kind
+            for part in ("labels", "annotations", "finalizers"):
+                assert found["metadata"].get(part) == said["metadata"].get(part), f"{kind} {part}"
+
+    async def assert_at_rest(self, version: str, replicas: int = 3) -> None:
+        """Nothing of a release is left: mesh as applied, an ordinary un-paused Deployment of that version with
+        one ReplicaSet of its own, one label of ours, no finalizer."""
+        await self.assert_mesh_is_home()
+        found, said = await self.get("deployments"), copy.deepcopy(self.applied["Deployment"])
+        container = said["spec"]["template"]["spec"]["containers"][0]
+        told = found["spec"]["template"]["spec"]["containers"][0]
+        container |= {"image": told["image"], "env": told["env"]}
+        assert {"name": "VERSION", "value": version} in told["env"]
+        assert found["spec"] == {**said["spec"], "replicas": replicas}
+        assert found["metadata"]["labels"] == {LABEL: self.name}
+        assert HELD_BY not in found["metadata"].get("annotations", {})
+        sets = await self.replica_sets()
+        active = {revision: one for revision, one in sets.items() if one["spec"]["replicas"]}
+        status = await self.status()
+        assert list(active) == [status["stable"]]
+        for one in sets.values():
+            (owner,) = one["metadata"]["ownerReferences"]
+            assert (owner["kind"], owner["name"], owner["controller"]) == ("Deployment", self.name, True)
+        assert active[status["stable"]]["status"].get("availableReplicas", 0) == replicas
+        await self.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=10s")
+        assert not (await self.get("rollouts"))["metadata"].get("finalizers")
+
+    async def assert_reverted(self, canary: str) -> None:
+        """Everybody is on stable, the canary is gone, and the Deployment is held with its new template."""
+        await self.assert_mesh_is_home()
+        status, found = await self.status(), await self.get("deployments")
+        assert canary not in await self.replica_sets()
+        assert await self.pods(canary) == []
+        assert found["spec"]["paused"] is True
+        assert found["metadata"]["annotations"][HELD_BY] == self.name
+        assert (await self.get("rollouts"))["metadata"]["finalizers"]
+        assert status["history"][0]["outcome"] == "Reverted"
+        assert status["history"][0]["revision"] == canary
+
+
+async def gone(ask: Callable[[], Awaitable[Object]], what: str, within: float = 30.0) -> None:
+    """Wait until a read answers NotFound."""
+
+    async def missing() -> bool:
+        try:
+            await ask()
+        except KubeError as error:
+            if error.status == 404:
+                return True
+            raise
+        return False
+
+    await wait_for(missing, f"{what} to be gone", within)
