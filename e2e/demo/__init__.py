@@ -1,6 +1,7 @@
 """`make demo`: a good release promoted and two bad ones reverted, on a real cluster, under load.
 
-`story` tells it in order; `stage` sets it up; `controller` is the controller's own process; `observer` sees
-what happens, `screen` shows it, `record` and `summary` say at the end what it came to, and `rest` compares the
-cluster with demo/*.yaml. `image` is what runs in the pods.
+`setting` brings everything up, with `stage` for demo/*.yaml and `controller` for the controller's process;
+`story` releases one version after the other. `observer` sees what happens, `watch` follows a release with it,
+`screen` shows that, `record` and `summary` say at the end what it came to, and `rest` compares the cluster with
+demo/*.yaml. `image` is what runs in the pods.
 """

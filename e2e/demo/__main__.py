@@ -1,0 +1,112 @@
+"""`python -m e2e.demo [--keep] [--scene NAME]`: see the package."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from e2e.demo import summary
+from e2e.demo.controller import ControllerError
+from e2e.demo.record import RELEASES
+from e2e.demo.screen import open_screen
+from e2e.demo.setting import LOGS, Setting, set_up
+from e2e.demo.stage import HOST, NAME, NAMESPACE, DemoError
+from e2e.demo.story import Story
+from e2e.localcluster import LocalClusterError
+from e2e.localcluster.kube import KubeError
+from e2e.localcluster.layout import REPOSITORY
+
+FAILURES = (DemoError, ControllerError, LocalClusterError, KubeError, TimeoutError, OSError)
+"""What may go wrong around the releases: told in a sentence, not as a traceback."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play the demo; the exit status: 0 if all was as it should be, 1 if not, 130 if interrupted before."""
+    parsed = _parser().parse_args(arguments)
+    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
+    try:
+        return asyncio.run(_play(parsed, console))
+    except KeyboardInterrupt:
+        print("interrupted; everything is down", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except asyncio.CancelledError:
+        print("told to stop; everything is down", file=sys.stderr)
+        return 128 + signal.SIGTERM
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make demo",
+        description="A good release promoted and two bad ones reverted, on a real API server, istiod, Envoy"
+        " and Prometheus, with 100 requests/s. Takes three to four minutes once the programs are built.",
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="stay up afterwards, for releases by hand (make demo KEEP=1)"
+    )
+    parser.add_argument(
+        "--scene",
+        choices=[release.scene for release in RELEASES],
+        help="only this release (make demo SCENE=errors)",
+    )
+    return parser
+
+
+async def _play(parsed: argparse.Namespace, console: Console) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    # As Ctrl-C: everything is taken down in order.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    story = Story(open_screen())
+    releases = [one for one in RELEASES if parsed.scene in (None, one.scene)]
+    problems, shown = [], False
+    try:
+        async with set_up(story.screen) as setting:
+            await story.tell(setting, releases)
+            if parsed.keep:
+                shown = True
+                summary.show(console, story.records, story.rest, story.problems())
+                console.print(_commands(setting), highlight=False, soft_wrap=True)
+                with contextlib.suppress(asyncio.CancelledError):
+                    await story.follow(setting)
+                task.uncancel()
+            story.screen.say("taking everything down")
+        problems = story.problems() + setting.controller.ending_problems()
+    except FAILURES as error:
+        problems = [*story.problems(), str(error) or type(error).__name__]
+    if not shown or problems != story.problems():
+        summary.show(console, story.records, story.rest, problems)
+    if problems:
+        console.print(f"the logs of the controller and of the cluster are in {LOGS.relative_to(REPOSITORY)}/")
+    return 1 if problems else 0
+
+
+def _commands(setting: Setting) -> str:
+    cluster = setting.cluster
+    kubectl, annotate = f"kubectl -n {NAMESPACE}", f"kubectl -n {NAMESPACE} annotate rlt {NAME}"
+    image = f"{kubectl} set image deployment/{NAME} {NAME}=demo"
+    return f"""
+The cluster stays up, with {HOST} under load. In another terminal:
+
+  export KUBECONFIG={cluster.kubeconfig} PATH={cluster.layout.bin}:$PATH
+
+  {kubectl} get rlt -w                          what is going on (-o wide says more)
+  {kubectl} describe rlt {NAME}                      all of it, with its Events
+  {image}:2.0.0                  release a good version
+  {image}:2.1.0-errors-5pct      one with errors
+  {image}:2.2.0-p99-800ms        a slow one
+  {annotate} rollout-controller.dev/pause="let me look"
+  {annotate} rollout-controller.dev/resume=true
+  {annotate} rollout-controller.dev/promote=true        (=full: straight to 100 %)
+  {annotate} rollout-controller.dev/abort="not today"
+  {annotate} rollout-controller.dev/retry=true          after a revert
+  curl -i -H 'Host: {HOST}' {cluster.gateway_url}
+  tail -f {setting.controller.log}
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

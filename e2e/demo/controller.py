@@ -1,0 +1,140 @@
+"""The controller as its users run it: a process of its own, `rollout-controller run`, its log in a file."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections import deque
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+
+from e2e.localcluster import http
+from e2e.localcluster.layout import LOCAL
+from e2e.localcluster.netns import die_with_parent
+
+READY_WITHIN = 30.0
+ENDS_WITHIN = 5.0
+"""Seconds after SIGTERM in which a controller promises to end."""
+
+
+class ControllerError(Exception):
+    """The controller did not come up, or did not stay; the message says where its log is."""
+
+
+class Controller:
+    """The running controller, in `async with`.
+
+    Raises ControllerError if it is not ready within 30 s. Afterwards `status` is its exit status.
+    """
+
+    def __init__(self, kubeconfig: Path, prometheus: str, namespace: str, log: Path) -> None:
+        self.log = log
+        self.status: int | None = None
+        self.ended_after = 0.0
+        """Seconds from SIGTERM to its end."""
+        self._port = _free_port()
+        self._command = [
+            str(Path(sys.executable).with_name("rollout-controller")),
+            "run",
+            f"--kubeconfig={kubeconfig}",
+            f"--prometheus={prometheus}",
+            f"--namespace={namespace}",
+            # One gateway on the same machine: what was written is live in it after 0.1 s.
+            "--settle=1s",
+            "--settle-relabel=2s",
+            f"--health-address={LOCAL}:{self._port}",
+            "--log-format=json",
+        ]
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> "Controller":
+        with self.log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the demo, which then ends the controller in order
+                preexec_fn=die_with_parent,
+            )
+        try:
+            await self._ready()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL if that is not obeyed in twice the promised time."""
+        process = self._process
+        if process is None or self.status is not None:
+            return
+        if process.returncode is not None:
+            self.status = process.returncode
+            return
+        began = monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), 2 * ENDS_WITHIN)
+        except TimeoutError:
+            pass  # told by the status of the kill
+        finally:
+            if process.returncode is None:
+                process.kill()
+            self.status = await process.wait()
+            self.ended_after = monotonic() - began
+
+    def ending_problems(self) -> list[str]:
+        """What is not as it should be of how it ended."""
+        if self.status == 0 and self.ended_after <= ENDS_WITHIN:
+            return []
+        how = f"with status {self.status} after {self.ended_after:.1f} s"
+        return [f"told to stop, the controller ended {how}, expected 0 within {ENDS_WITHIN:.0f} s"]
+
+    def tail(self, lines: int = 15) -> str:
+        """The end of its log."""
+        try:
+            with self.log.open(errors="replace") as log:
+                return "".join(deque(log, lines)).rstrip()
+        except OSError:
+            return "(no log)"
+
+    def complaint(self, what: str) -> ControllerError:
+        """An error with the end of the log and where the whole is."""
+        return ControllerError(f"{what}; its log, {self.log}, ends so:\n{self.tail()}")
+
+    async def _ready(self) -> None:
+        deadline = monotonic() + READY_WITHIN
+        answer = "nothing listens yet"
+        while monotonic() < deadline:
+            if not self.running:
+                assert self._process is not None
+                raise self.complaint(f"the controller ended with status {self._process.returncode}")
+            try:
+                found = await http.request("GET", LOCAL, self._port, "/readyz", timeout=2)
+                if found.status == 200:
+                    return
+                answer = found.text.strip()
+            except (OSError, TimeoutError) as error:
+                answer = str(error)
+            await asyncio.sleep(0.1)
+        raise self.complaint(f"the controller was not ready within {READY_WITHIN:g} s ({answer})")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOCAL, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,162 @@
+"""What a release came to: its figures, and whether that is as it should be. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+from e2e.demo.counts import Counts
+from e2e.demo.observer import revision_of
+from e2e.load import Answer
+
+SLOW = 0.5
+"""Seconds; the latency limit of demo/rollout.yaml."""
+STEPS = (5, 10, 25, 50, 100)
+"""The weights of demo/rollout.yaml."""
+Ailment = Literal["", "errors", "slowness"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version that the demo releases; one with an ailment has to be reverted."""
+
+    scene: str
+    image: str
+    ailment: Ailment
+    says: str
+
+
+RELEASES = (
+    Release("good", "demo:1.1.0", "", "a good version"),
+    Release("errors", "demo:1.2.0-errors-5pct", "errors", "a version with 5 % errors"),
+    Release("slow", "demo:1.3.0-p99-800ms", "slowness", "a version with a p99 of 800 ms"),
+)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The answers that clients got while a release ran, told apart by who gave them. Times in seconds."""
+
+    requests: int
+    failed: int
+    stray: int
+    """Failed requests that the canary's pods did not answer: nobody's fault but the release's."""
+    slow: int
+    """Answers by the canary that took longer than the limit."""
+    first_slow: float | None
+    last_sent: float | None
+    """When the last request was sent that the canary answered."""
+
+
+def traffic(answers: Sequence[Answer], revision: str) -> Traffic:
+    """Sum up answers. `revision` is the canary's pod-template-hash."""
+    canary = [one for one in answers if revision_of(one.pod) == revision]
+    failed = [one for one in answers if one.failed]
+    slow = [one for one in canary if one.latency > SLOW]
+    return Traffic(
+        requests=len(answers),
+        failed=len(failed),
+        stray=sum(revision_of(one.pod) != revision for one in failed),
+        slow=len(slow),
+        first_slow=min((one.done for one in slow), default=None),
+        last_sent=max((one.sent for one in canary), default=None),
+    )
+
+
+@dataclass(frozen=True)
+class Held:
+    """A weight of the canary, and how many seconds the VirtualService had it."""
+
+    weight: int
+    seconds: float
+
+
+def held(weights: Sequence[tuple[float, int]], since: float, until: float) -> tuple[Held, ...]:
+    """The canary's weights above 0 between two times, from those that were written at a time each."""
+    return tuple(
+        Held(weight, min(end, until) - at)
+        for (at, weight), (end, _) in pairwise([*weights, (until, 0)])
+        if weight > 0 and since <= at < until
+    )
+
+
+def zeroed(weights: Sequence[tuple[float, int]], since: float) -> float | None:
+    """When the weight went back to 0 after it had been above, at or after `since`."""
+    above = False
+    for at, weight in weights:
+        if at >= since and weight > 0:
+            above = True
+        elif above and weight == 0:
+            return at
+    return None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A release that is over, or was given up."""
+
+    release: Release
+    outcome: str
+    """`Promoted`, `Reverted`; empty if it did not end."""
+    reason: str
+    """Why it ended so; the Rollout's message if it did not end."""
+    seconds: float
+    steps: tuple[Held, ...]
+    traffic: Traffic
+    canary: Counts
+    """What the canary's pods counted: before retries hide anything."""
+    first_bad: float | None
+    """When the canary first did what it is to be reverted for."""
+    zero: float | None
+    """When the VirtualService was seen back at weight 0."""
+    weight: int
+    """The canary's weight at the end."""
+    differences: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Kind -> how it differs from git."""
+
+    @property
+    def bad_seconds(self) -> float | None:
+        """From the first bad request to weight 0."""
+        return None if self.first_bad is None or self.zero is None else self.zero - self.first_bad
+
+    @property
+    def last_after(self) -> float | None:
+        """From weight 0 to the last request that still went to the canary."""
+        if self.zero is None or self.traffic.last_sent is None:
+            return None
+        return max(0.0, self.traffic.last_sent - self.zero)
+
+    def problems(self) -> list[str]:
+        """What is not as it should be, a sentence each."""
+        found = list(self._wrong_end())
+        if self.weight != 0:
+            found.append(f"the canary's weight is {self.weight} at the end, expected 0")
+        if self.traffic.requests == 0:
+            found.append("no request was answered")
+        if self.traffic.stray:
+            found.append(f"{self.traffic.stray} requests failed that the canary had not answered")
+        if not self.release.ailment and self.traffic.failed:
+            found.append(f"{self.traffic.failed} requests failed, expected 0")
+        for kind, lines in self.differences.items():
+            found += [f"{kind} is not what git says: {line}" for line in lines]
+        return [f"{self.release.image}: {problem}" for problem in found]
+
+    def _wrong_end(self) -> list[str]:
+        expected = "Reverted" if self.release.ailment else "Promoted"
+        if self.outcome != expected:
+            return [f"expected {expected}, found {self.outcome or 'no end'}: {self.reason}"]
+        weights = tuple(step.weight for step in self.steps)
+        if expected == "Promoted":
+            return [] if weights == STEPS else [f"expected the weights {STEPS}, found {weights}"]
+        found = []
+        word = "error rate" if self.release.ailment == "errors" else "p99"
+        if word not in self.reason:
+            found.append(f"expected {word} for its reason, found: {self.reason}")
+        ailment = self.release.ailment
+        if self.first_bad is None:
+            found.append(f"its {ailment} never showed")
+        if self.zero is None:
+            found.append("its weight never went back to 0")
+        if self.bad_seconds is not None and self.bad_seconds < 0:
+            found.append(f"it was back at 0 {-self.bad_seconds:.1f} s before its {ailment} showed")
+        return found

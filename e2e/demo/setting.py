@@ -1,0 +1,108 @@
+"""All that must be up before the first release: cluster, CRD, gate, demo/, controller, load."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from e2e.demo.controller import Controller
+from e2e.demo.observer import Observer, Sight
+from e2e.demo.screen import Screen
+from e2e.demo.stage import HOST, NAME, NAMESPACE, DemoError, Stage, until
+from e2e.load import Load
+from e2e.localcluster import LocalCluster, http
+from e2e.localcluster.layout import LOCAL, REPOSITORY
+
+RATE = 100.0
+"""Requests per second."""
+LOGS = REPOSITORY / "build" / "demo"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where the story happens."""
+
+    cluster: LocalCluster
+    stage: Stage
+    controller: Controller
+    sight: Sight
+    load: Load
+
+    def check_controller(self) -> None:
+        """Raises ControllerError if it ended by itself."""
+        if not self.controller.running:
+            raise self.controller.complaint("the controller ended by itself")
+
+    async def until(self, what: str, ask: Callable[[], Awaitable[bool]], within: float) -> None:
+        """Wait for something that the controller does. Raises ControllerError with the end of its log."""
+        await _until(self.controller, self.sight, what, ask, within)
+
+
+@asynccontextmanager
+async def set_up(screen: Screen) -> AsyncIterator[Setting]:
+    """Bring it all up, and down at the end; the logs are then in LOGS.
+
+    Raises LocalClusterError, DemoError, ControllerError.
+    """
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    say = screen.say
+    say("bringing up Kubernetes, istiod, Envoy and Prometheus as plain processes")
+    async with LocalCluster(say=lambda text: say(f"  {text}")) as cluster:
+        try:
+            stage = Stage(cluster)
+            say("applying the CRD (crds/) and the gate (deploy/gate)")
+            await stage.install()
+            say("applying demo/: Deployment, Service, Gateway, VirtualService, DestinationRule, Rollout")
+            await stage.apply()
+            async with cluster.kube() as kube, Observer(cluster, kube, NAMESPACE, NAME) as observer:
+                log = LOGS / "controller.log"
+                say(f"starting the controller; its log is {log.relative_to(REPOSITORY)}")
+                async with Controller(
+                    cluster.kubeconfig, cluster.prometheus_url, NAMESPACE, log
+                ) as controller:
+                    await _ready(screen, cluster, controller, observer.sight)
+                    say(f"sending {RATE:.0f} requests/s through Envoy")
+                    async with Load(cluster.gateway_url, RATE, host=HOST) as load:
+                        yield Setting(cluster, stage, controller, observer.sight, load)
+        finally:
+            with contextlib.suppress(OSError):
+                shutil.copytree(cluster.layout.logs, LOGS / "cluster", dirs_exist_ok=True)
+
+
+async def _ready(screen: Screen, cluster: LocalCluster, controller: Controller, sight: Sight) -> None:
+    async def healthy() -> bool:
+        if not controller.running:
+            raise controller.complaint("the controller ended by itself")
+        return sight.phase == "Healthy"
+
+    await _until(controller, sight, "the Rollout to be Healthy", healthy, 60)
+    screen.say(f"  {sight.phase}: {sight.message}")
+    await until("the gateway to answer", lambda: _answers(cluster))
+
+
+async def _answers(cluster: LocalCluster) -> bool:
+    """Twenty good answers one after the other: Envoy knows route and pods."""
+    port = cluster.state.ports["gateway"]
+    for _ in range(20):
+        try:
+            answer = await http.request(
+                "GET", HOST, 80, "/", dial=lambda: asyncio.open_connection(LOCAL, port), timeout=5
+            )
+        except (OSError, TimeoutError):
+            return False
+        if answer.status != 200:
+            return False
+    return True
+
+
+async def _until(
+    controller: Controller, sight: Sight, what: str, ask: Callable[[], Awaitable[bool]], within: float
+) -> None:
+    try:
+        await until(what, ask, within)
+    except DemoError as error:
+        said = f"the Rollout says {sight.phase}: {sight.message or 'nothing'}"
+        raise controller.complaint(f"{error}; {said}") from error

@@ -1,0 +1,120 @@
+"""Follows one release with the observer's eyes and the load's: moments to show, a record at the end."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import nan
+from time import monotonic
+from typing import Any
+
+from e2e.demo import record
+from e2e.demo.counts import Counts
+from e2e.demo.observer import Sight, revision_of
+from e2e.demo.record import Record, Release
+from e2e.demo.screen import Moment
+from e2e.load import Load
+
+LOOKBACK = 10.0
+"""Seconds over which the table's figures are taken; less where the step is younger."""
+ENDS = ("Healthy", "Reverted")
+LIVE_AFTER = 0.3
+"""Seconds from a written weight until answers show it."""
+
+
+@dataclass
+class Watch:
+    """One release, from the moment before its image is set."""
+
+    sight: Sight
+    load: Load
+    since: float = field(default_factory=monotonic)
+
+    def __post_init__(self) -> None:
+        self.revision = ""
+        """The canary's pod-template-hash; empty until the controller has seen it."""
+        self._ended = _latest(self.sight)
+        self._before = self.sight.status.get("canary")
+        self._counts = dict(self.sight.counts)
+        self._sent = self.load.sent
+        self._past: deque[tuple[float, str, Counts]] = deque()
+
+    def _look(self) -> None:
+        """Learn the canary's name. The status tells it only while there is one, and after a revert."""
+        canary, phase = self.sight.status.get("canary"), self.sight.phase
+        if canary and (canary != self._before or phase not in ENDS):
+            self.revision = str(canary)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the Rollout tells of another release that is over than it did when this one began."""
+        return _latest(self.sight) != self._ended and self.sight.phase in ENDS
+
+    def canary_counts(self) -> Counts:
+        """What the canary's pods counted since the release began."""
+        before = (one for pod, one in self._counts.items() if revision_of(pod) == self.revision)
+        return self.sight.counted(self.revision) - sum(before, Counts())
+
+    def moment(self) -> Moment:
+        """How it is now."""
+        self._look()
+        sight, now, revision = self.sight, monotonic(), self.revision
+        counted = sight.counted(revision) if revision else Counts()
+        began = max(self.since, sight.weights[-1][0] + LIVE_AFTER if sight.weights else 0.0)
+        since = max(began, now - LOOKBACK)
+        recent = counted - self._counted_at(since, revision, now, counted)
+        verdict: Mapping[str, Any] = sight.status.get("verdict") or {}
+        return Moment(
+            at=now,
+            phase=sight.phase,
+            step=str(sight.status.get("step") or ""),
+            weight=int(sight.status.get("weight") or 0),
+            share=self._share(revision, since),
+            error_rate=recent.error_rate,
+            p99=recent.quantile(0.99),
+            verdict=str(verdict.get("result") or ""),
+            failures=int(verdict.get("failures") or 0),
+            stable_pods=sight.ready(sight.status.get("stable")),
+            canary_pods=sight.ready(revision) if revision else 0,
+            message=sight.message,
+            sent=self.load.sent - self._sent,
+            failed=len(self.load.failures(self.since)),
+        )
+
+    def _share(self, revision: str, since: float) -> float:
+        answers = [one for one in self.load.between(since) if one.pod]
+        if not answers or not revision:
+            return nan
+        return sum(revision_of(one.pod) == revision for one in answers) / len(answers)
+
+    def _counted_at(self, since: float, revision: str, now: float, counted: Counts) -> Counts:
+        """What was counted at `since`, by the samples of earlier moments."""
+        self._past.append((now, revision, counted))
+        while len(self._past) > 1 and (self._past[0][0] < since or self._past[0][1] != revision):
+            self._past.popleft()
+        return self._past[0][2]
+
+    def record(self, release: Release, differences: Mapping[str, list[str]] | None = None) -> Record:
+        """What it came to."""
+        sight, now, revision = self.sight, monotonic(), self.revision
+        last: Mapping[str, Any] = next(iter(sight.status.get("history") or ()), {})
+        traffic = record.traffic(self.load.between(self.since), revision)
+        first_bad = {"errors": sight.first_error.get(revision), "slowness": traffic.first_slow}
+        return Record(
+            release=release,
+            outcome=str(last.get("outcome") or "") if self.ended else "",
+            reason=str(last.get("reason") or "") if self.ended else sight.message,
+            seconds=now - self.since,
+            steps=record.held(sight.weights, self.since, now),
+            traffic=traffic,
+            canary=self.canary_counts(),
+            first_bad=first_bad.get(release.ailment),
+            zero=record.zeroed(sight.weights, self.since),
+            weight=sight.weight,
+            differences=differences or {},
+        )
+
+
+def _latest(sight: Sight) -> tuple[Any, Any]:
+    """What tells one finished release from another."""
+    last: Mapping[str, Any] = next(iter(sight.status.get("history") or ()), {})
+    return last.get("ended"), last.get("revision")

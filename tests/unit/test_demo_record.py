@@ -1,0 +1,135 @@
+"""What a release came to, and when that is not as it should be."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from e2e.demo.counts import Counts
+from e2e.demo.record import RELEASES, STEPS, Held, Record, Traffic, held, traffic, zeroed
+from e2e.demo.stage import document
+from e2e.load import Answer
+
+GOOD, ERRORS, SLOW = RELEASES
+CLEAN: dict[str, Sequence[str]] = {"VirtualService": [], "DestinationRule": [], "Deployment": []}
+CALM = Traffic(requests=1000, failed=0, stray=0, slow=0, first_slow=None, last_sent=40.1)
+
+PROMOTED = Record(
+    release=GOOD,
+    outcome="Promoted",
+    reason="",
+    seconds=90,
+    steps=tuple(Held(weight, 12) for weight in STEPS),
+    traffic=CALM,
+    canary=Counts(500, 0),
+    first_bad=None,
+    zero=80,
+    weight=0,
+    differences=CLEAN,
+)
+REVERTED = replace(
+    PROMOTED,
+    release=ERRORS,
+    outcome="Reverted",
+    reason="error rate 5 % (limit 1 %); 2 failing readings",
+    steps=(Held(5, 20),),
+    canary=Counts(100, 5),
+    first_bad=20,
+    zero=40,
+)
+
+
+def answer(number: int, pod: str, *, status: int = 200, seconds: float = 0.02) -> Answer:
+    sent = number / 100
+    return Answer(number, sent, sent, sent + seconds, status, "v", pod, "")
+
+
+def test_a_good_release_that_was_promoted_without_a_failure_is_as_it_should_be() -> None:
+    assert PROMOTED.problems() == []
+
+
+def test_a_bad_release_that_was_reverted_for_its_ailment_is_as_it_should_be() -> None:
+    assert REVERTED.problems() == []
+    assert replace(REVERTED, release=SLOW, reason="p99 920 ms (limit 500 ms)").problems() == []
+
+
+def test_seconds_run_from_the_first_bad_request_to_weight_0_and_on_to_the_last_request() -> None:
+    assert REVERTED.bad_seconds == 20
+    assert REVERTED.last_after == pytest.approx(0.1)
+
+
+def test_a_canary_without_a_request_after_weight_0_lost_it_at_once() -> None:
+    assert replace(REVERTED, traffic=replace(CALM, last_sent=39.5)).last_after == 0
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        (replace(PROMOTED, outcome="Reverted", reason="p99"), "expected Promoted, found Reverted: p99"),
+        (replace(PROMOTED, outcome="", reason="step 1/5"), "expected Promoted, found no end: step 1/5"),
+        (replace(REVERTED, outcome="Promoted"), "expected Reverted, found Promoted"),
+        (replace(PROMOTED, traffic=replace(CALM, failed=1, stray=1)), "1 requests failed, expected 0"),
+        (replace(PROMOTED, traffic=replace(CALM, requests=0)), "no request was answered"),
+        (replace(PROMOTED, steps=PROMOTED.steps[1:]), "expected the weights (5, 10, 25, 50, 100)"),
+        (replace(PROMOTED, weight=100), "weight is 100 at the end, expected 0"),
+        (replace(REVERTED, reason="aborted"), "expected error rate for its reason, found: aborted"),
+        (replace(REVERTED, release=SLOW), "expected p99 for its reason"),
+        (replace(REVERTED, first_bad=None), "its errors never showed"),
+        (replace(REVERTED, zero=None), "its weight never went back to 0"),
+        (replace(REVERTED, first_bad=41), "1.0 s before its errors showed"),
+        (
+            replace(REVERTED, traffic=replace(CALM, failed=3, stray=2)),
+            "2 requests failed that the canary had not answered",
+        ),
+        (
+            replace(PROMOTED, differences={**CLEAN, "Deployment": ["spec.paused: it is"]}),
+            "Deployment is not what git says: spec.paused: it is",
+        ),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_told(record: Record, problem: str) -> None:
+    told = record.problems()
+    assert any(problem in one and one.startswith(f"{record.release.image}: ") for one in told), told
+
+
+def test_errors_of_the_canary_that_reached_clients_are_no_problem_of_a_bad_release() -> None:
+    assert replace(REVERTED, traffic=replace(CALM, failed=3, stray=0)).problems() == []
+
+
+def test_answers_are_told_apart_by_who_gave_them() -> None:
+    answers = [
+        answer(1, "web-aaa-1"),
+        answer(2, "web-bbb-1", status=500),
+        answer(3, "web-bbb-1", seconds=0.6),
+        answer(4, "", status=503),
+    ]
+    found = traffic(answers, "bbb")
+    assert (found.requests, found.failed, found.stray, found.slow) == (4, 2, 1, 1)
+    assert found.first_slow == pytest.approx(0.63)
+    assert found.last_sent == pytest.approx(0.03)
+
+
+def test_a_stables_slow_answer_is_not_the_canarys() -> None:
+    assert traffic([answer(1, "web-aaa-1", seconds=2)], "bbb").slow == 0
+
+
+def test_each_weight_is_held_until_the_next_is_written() -> None:
+    weights = [(0.0, 0), (10.0, 5), (22.0, 10), (30.0, 0)]
+    assert held(weights, since=1, until=99) == (Held(5, 12.0), Held(10, 8.0))
+
+
+def test_weights_of_an_earlier_release_do_not_count() -> None:
+    weights = [(10.0, 5), (22.0, 0), (40.0, 5), (45.0, 0)]
+    assert held(weights, since=30, until=99) == (Held(5, 5.0),)
+    assert zeroed(weights, since=30) == 45
+
+
+def test_a_weight_that_is_still_there_was_held_until_now_and_never_zeroed() -> None:
+    weights = [(0.0, 0), (10.0, 5)]
+    assert held(weights, since=1, until=30) == (Held(5, 20.0),)
+    assert zeroed(weights, since=1) is None
+
+
+def test_the_demos_steps_are_those_of_its_rollout() -> None:
+    steps = document("rollout")["spec"]["strategy"]["canary"]["steps"]
+    assert tuple(step["weight"] for step in steps) == STEPS

@@ -1,0 +1,144 @@
+"""Following one release: what is its canary, how far it is, and when it is over."""
+
+from dataclasses import replace
+from math import isnan
+from typing import Any
+
+import pytest
+
+from e2e.demo.counts import Counts
+from e2e.demo.observer import Sight
+from e2e.demo.record import RELEASES
+from e2e.demo.watch import Watch
+from e2e.load import Answer, Load
+
+GOOD, ERRORS, SLOW = RELEASES
+OLD, NEW = "aaa", "bbb"
+
+
+def status(phase: str, *history: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """A Rollout's status; the history is (revision, outcome), the newest first."""
+    over = [
+        {
+            "revision": revision,
+            "outcome": outcome,
+            "reason": "why",
+            "ended": f"{revision}-{len(history) - at}",
+        }
+        for at, (revision, outcome) in enumerate(history)
+    ]
+    return {"status": {"phase": phase, "stable": OLD, "history": over, **more}}
+
+
+def load() -> Load:
+    return Load("http://127.0.0.1:1", 100)
+
+
+def answer(at: float, pod: str, *, status: int = 200, seconds: float = 0.02) -> Answer:
+    return Answer(1, at - seconds, at - seconds, at, status, "v", pod, "")
+
+
+def watching(now: dict[str, Any], *, since: float = 0.0) -> Watch:
+    return Watch(Sight(rollout=now), load(), since=since)
+
+
+def test_a_release_is_over_when_the_history_has_one_more_and_the_rollout_rests() -> None:
+    watch = watching(status("Healthy"))
+    assert not watch.ended
+    watch.sight.rollout = status("Progressing", canary=NEW)
+    assert not watch.ended
+    watch.sight.rollout = status("Reverting", (NEW, "Reverted"), canary=NEW)
+    assert not watch.ended
+    watch.sight.rollout = status("Reverted", (NEW, "Reverted"), canary=NEW)
+    assert watch.ended
+
+
+def test_a_rollout_that_rests_since_an_earlier_release_is_not_the_end_of_this_one() -> None:
+    watch = watching(status("Reverted", ("ccc", "Reverted"), canary="ccc"))
+    watch.moment()
+    assert not watch.ended
+    assert watch.revision == ""
+
+
+def test_the_canary_is_remembered_after_its_promotion() -> None:
+    watch = watching(status("Healthy"))
+    watch.sight.rollout = status("Progressing", canary=NEW)
+    watch.moment()
+    watch.sight.rollout = status("Healthy", (NEW, "Promoted"))
+    watch.moment()
+    assert watch.revision == NEW
+
+
+def test_the_same_version_started_again_is_a_canary_again() -> None:
+    watch = watching(status("Reverted", (NEW, "Reverted"), canary=NEW))
+    watch.sight.rollout = status("Progressing", (NEW, "Reverted"), canary=NEW)
+    watch.moment()
+    assert watch.revision == NEW
+
+
+def test_a_moment_tells_shares_and_rates_of_what_came_since_the_one_before() -> None:
+    watch = watching(status("Progressing", canary=NEW, weight=5, step="1/5"))
+    pod = f"web-{NEW}-1"
+    watch.sight.counts[pod] = Counts(100, 50, ((100.0, 100.0),))
+    watch.moment()
+    watch.sight.counts[pod] = Counts(120, 51, ((100.0, 120.0),))
+    first = watch.since
+    watch.load.answers += [answer(first + 1, pod), answer(first + 1, f"web-{OLD}-1", status=503)]
+    watch.load.answers += [answer(first + 1, f"web-{OLD}-1"), answer(first + 1, f"web-{OLD}-1")]
+    moment = watch.moment()
+    assert moment.error_rate == pytest.approx(1 / 20)
+    assert moment.p99 == pytest.approx(99)
+    assert (moment.step, moment.weight, moment.failed) == ("1/5", 5, 1)
+
+
+def test_before_there_is_a_canary_its_figures_are_unknown() -> None:
+    moment = watching(status("Healthy")).moment()
+    assert isnan(moment.share)
+    assert isnan(moment.error_rate)
+    assert moment.canary_pods == 0
+
+
+def test_ready_pods_are_told_apart_by_revision_whoever_owns_them() -> None:
+    def replica_set(revision: str, ready: int, *, adopted: bool) -> dict[str, Any]:
+        labels = {"pod-template-hash": revision}
+        return {
+            "metadata": {"labels": labels if adopted else {"ours": "yes"}},
+            "spec": {"template": {"metadata": {"labels": labels}}},
+            "status": {"readyReplicas": ready},
+        }
+
+    watch = watching(status("Progressing", canary=NEW))
+    watch.sight.replica_sets = {
+        "web-aaa": replica_set(OLD, 4, adopted=True),
+        "web-bbb": replica_set(NEW, 2, adopted=False),
+    }
+    moment = watch.moment()
+    assert (moment.stable_pods, moment.canary_pods) == (4, 2)
+
+
+def test_a_record_counts_only_what_happened_since_the_release_began() -> None:
+    watch = watching(status("Reverted", ("ccc", "Reverted"), canary="ccc"), since=100)
+    pod = f"web-{NEW}-1"
+    watch.sight.weights = [(50.0, 5), (60.0, 0), (110.0, 5), (130.0, 0)]
+    watch.sight.rollout = status("Progressing", ("ccc", "Reverted"), canary=NEW)
+    watch.moment()
+    watch.load.answers += [answer(99, pod, status=500), answer(111, pod), answer(112, pod, seconds=0.9)]
+    watch.sight.counts[pod] = Counts(90, 5)
+    watch.sight.first_error[NEW] = 120.0
+    watch.sight.rollout = status("Reverted", (NEW, "Reverted"), ("ccc", "Reverted"), canary=NEW)
+    record = watch.record(ERRORS)
+    assert (record.outcome, record.reason) == ("Reverted", "why")
+    assert [step.weight for step in record.steps] == [5]
+    assert (record.traffic.requests, record.traffic.failed, record.traffic.slow) == (2, 0, 1)
+    assert (record.canary.requests, record.canary.errors) == (90, 5)
+    assert record.bad_seconds == 10
+    assert watch.record(SLOW).first_bad == 112
+
+
+def test_a_release_that_did_not_end_tells_what_the_rollout_said_last() -> None:
+    watch = watching(status("Healthy"))
+    watch.sight.rollout = status("Paused", canary=NEW, message="paused: no evidence")
+    watch.moment()
+    record = watch.record(GOOD)
+    assert (record.outcome, record.reason) == ("", "paused: no evidence")
+    assert replace(record, steps=()).problems()
