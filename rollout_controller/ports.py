@@ -156,6 +156,13 @@ class Sample(NamedTuple):
     at: float
 
 
+class Series(NamedTuple):
+    """One series of a range selector's matrix: label set and raw samples as (Unix time, value), ascending."""
+
+    labels: dict[str, str]
+    samples: tuple[tuple[float, float], ...]
+
+
 class MetricsError(Exception):
     """Prometheus gave no usable answer: unreachable, slow, an error status, or not JSON of its API."""
 
@@ -165,6 +172,9 @@ class Metrics(Protocol):
 
     async def query(self, promql: str, *, at: datetime | None = None) -> list[Sample]:
         """An instant query's vector, empty if no series matches. Raises MetricsError, in bounded time."""
+
+    async def series(self, selector: str, *, at: datetime | None = None) -> list[Series]:
+        """The raw samples of a range selector like `up[1m]`. Raises MetricsError, in bounded time."""
 
 
 class Notifier(Protocol):

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
+from rollout_controller.api.names import LABEL
 from rollout_controller.app.metrics import Instruments
 from rollout_controller.app.settings import Settings
+from rollout_controller.controller.judging import Judging
 from rollout_controller.controller.queue import Pass
+from rollout_controller.controller.reconcile import Reconciler
 from rollout_controller.controller.result import PassResult
+from rollout_controller.core.model import Timing
 from rollout_controller.ports import Cluster, Key, Kind, Notifier, Ref
+from rollout_controller.prometheus.client import Prometheus, PrometheusSettings
+from rollout_controller.prometheus.promql import Labels
 
 
 async def nothing() -> None:
@@ -44,16 +53,48 @@ class Work:
 Build = Callable[[Parts], Work]
 
 
+class SystemClock:
+    """The machine's clock, in UTC."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
 def build(parts: Parts) -> Work:
     """The work of this controller."""
+    settings = parts.settings
+    token = Path(settings.prometheus_token_file) if settings.prometheus_token_file else None
+    prometheus = Prometheus(
+        PrometheusSettings(settings.prometheus, token_file=token), count=parts.instruments.queried
+    )
+    clock = SystemClock()
+    labels = Labels(pod=settings.pod_label)
+    judging = Judging(prometheus, clock, labels, settings.settle, parts.wake)
+    timing = Timing(settle=settings.settle, settle_relabel=settings.settle_relabel)
+    reconciler = Reconciler(parts.cluster, clock, judging, parts.notifier, timing)
 
     async def run_pass(key: Key) -> PassResult:
+        result = await reconciler.run_pass(key)
         rollout = await parts.cluster.get(Ref(Kind.ROLLOUT, *key), live=False)
-        if rollout is None:
+        if result.gone or rollout is None:
             parts.instruments.gone(key)
-            return PassResult(gone=True)
-        status = rollout.get("status") or {}
-        parts.instruments.rollout(key, status.get("phase") or "Initializing", status.get("weight") or 0)
-        return PassResult()
+        else:
+            status = rollout.get("status") or {}
+            parts.instruments.rollout(key, status.get("phase") or "Initializing", status.get("weight") or 0)
+        return result
 
-    return Work(run_pass)
+    async def sweep() -> None:
+        """Deployments that bear the label of a Rollout that went while nobody watched are given back."""
+        for deployment in await parts.cluster.list(Kind.DEPLOYMENT, "", live=False, labels=LABEL):
+            metadata = deployment["metadata"]
+            parts.wake(Key(metadata["namespace"], metadata["labels"][LABEL]))
+
+    async def judge() -> None:
+        """The evaluator has tasks of its own; this one ends them, and the queries, with the controller."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await judging.close()
+            prometheus.close()
+
+    return Work(run_pass, tasks=(judge,), prepare=sweep)

@@ -1,0 +1,130 @@
+"""Answers of Prometheus, read as counts of each side of a release."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+from typing import Final
+
+from rollout_controller.core.judge_counts import Counts, Sides, ascending
+from rollout_controller.ports import Metrics, MetricsError, Sample, Series
+from rollout_controller.prometheus.promql import (
+    ROW,
+    SIDE,
+    Labels,
+    Scope,
+    buckets_query,
+    requests_query,
+    scrapes_query,
+)
+
+GRPC_ERRORS: Final = frozenset({"2", "4", "8", "13", "14", "15"})
+"""UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Both sides in one range. `newest` is the time of the canary's newest sample, of stable's if the canary
+    has none, and `age` how old it was when Prometheus answered; both in seconds, None without samples."""
+
+    sides: Sides
+    newest: float | None = None
+    age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scrapes:
+    """What `up` tells: seconds from one scrape to the next (None: not known yet), for how many seconds all
+    canary pods that are up have been scraped (None: none is), and whether any of stable's is up."""
+
+    interval: float | None = None
+    canary_for: float | None = None
+    stable_up: bool = False
+
+
+async def read_evidence(
+    metrics: Metrics, labels: Labels, scope: Scope, span: timedelta, *, histogram: bool
+) -> Evidence:
+    """What both sides answered in the last `span`; one query, two with the histogram. Raises MetricsError."""
+    rows = await metrics.query(requests_query(labels, scope, span))
+    bounds = await metrics.query(buckets_query(labels, scope, span)) if histogram else []
+    counts = [row for row in rows if ROW not in row.labels]
+    marks = {_side(row): row for row in rows if ROW in row.labels}
+    mark = marks.get("canary") or marks.get("")
+    sides = Sides(_counts("canary", counts, bounds), _counts("", counts, bounds))
+    return Evidence(sides, mark.value, mark.at - mark.value) if mark is not None else Evidence(sides)
+
+
+async def read_scrapes(metrics: Metrics, labels: Labels, scope: Scope, span: timedelta) -> Scrapes:
+    """What is known of the scraping of both sides' pods in the last `span`. Raises MetricsError."""
+    rows = [row for row in await metrics.series(scrapes_query(labels, scope, span)) if row.samples]
+    if not rows:
+        return Scrapes()
+    now = max(row.samples[-1][0] for row in rows)
+    interval = _interval(rows)
+    fresh = now - 2.5 * (interval or math.inf)
+    alive = [row for row in rows if row.samples[-1][1] == 1 and row.samples[-1][0] >= fresh]
+    canary = [row for row in alive if re.fullmatch(scope.canary, row.labels.get(labels.pod, ""))]
+    return Scrapes(
+        interval,
+        min(now - _up_since(row) for row in canary) if canary else None,
+        any(re.fullmatch(scope.stable, row.labels.get(labels.pod, "")) for row in alive),
+    )
+
+
+def is_error(labels: dict[str, str]) -> bool:
+    """Whether requests with these labels count as failed: HTTP 5xx, or a gRPC status that blames the server."""
+    code = labels.get("response_code", "")
+    return (len(code) == 3 and code[0] == "5") or labels.get("grpc_response_status") in GRPC_ERRORS
+
+
+def _counts(side: str, rows: Iterable[Sample], bounds: Iterable[Sample]) -> Counts | None:
+    mine = [row for row in rows if _side(row) == side]
+    if not mine:
+        return None
+    buckets = ((_bound(row), _count(row)) for row in bounds if _side(row) == side)
+    return Counts(
+        requests=sum(_count(row) for row in mine),
+        errors=sum(_count(row) for row in mine if is_error(row.labels)),
+        buckets=ascending(tuple(buckets)),
+    )
+
+
+def _side(row: Sample) -> str:
+    return row.labels.get(SIDE, "")
+
+
+def _count(row: Sample) -> float:
+    if not math.isfinite(row.value) or row.value < 0:
+        raise MetricsError(f"Prometheus counts {row.value:g} requests, which is no count")
+    return row.value
+
+
+def _bound(row: Sample) -> float:
+    try:
+        return float(row.labels.get("le", ""))
+    except ValueError:
+        raise MetricsError(f"the bound {row.labels.get('le')!r} of a histogram is no number") from None
+
+
+def _interval(rows: list[Series]) -> float | None:
+    gaps = [
+        later[0] - earlier[0]
+        for row in rows
+        for earlier, later in zip(row.samples, row.samples[1:], strict=False)
+    ]
+    return median(gaps) if len(gaps) >= 2 else None
+
+
+def _up_since(row: Series) -> float:
+    """Since when it is up without a break."""
+    since = row.samples[-1][0]
+    for at, value in reversed(row.samples):
+        if value != 1:
+            break
+        since = at
+    return since
