@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from rollout_controller.kube.index import Index
 from rollout_controller.kube.rest import Rest
-from rollout_controller.kube.store import Change, Store
+from rollout_controller.kube.store import Change, Store, version_of
 from rollout_controller.kube.watch import IDLE, Scope, Watch
-from rollout_controller.ports import Json, Key, Kind
+from rollout_controller.ports import Json, Key, Kind, Ref
 
 _SELECTED: Final[dict[Kind, str]] = {
     # Pods of Deployments and of our canaries have it; those of Jobs, DaemonSets, StatefulSets do not.
     Kind.POD: "pod-template-hash",
 }
+
+
+@dataclass
+class Writing:
+    """An object that is being written: who is to be woken by what a watch tells of it meanwhile.
+
+    The event of a write often overtakes the answer to it, and only the answer tells whose it is.
+    """
+
+    writers: int = 0
+    own: set[int | None] = field(default_factory=set)
+    held: list[tuple[int | None, set[Key]]] = field(default_factory=list)
 
 
 class Cache:
@@ -33,6 +47,7 @@ class Cache:
         self._index = Index(self._cached)
         self._wake: Callable[[Key], None] = lambda _: None
         self._tasks: list[asyncio.Task[None]] = []
+        self._writing: dict[Ref, Writing] = {}
         self._watches = [
             Watch(rest, Scope(kind, namespace, _SELECTED.get(kind, "")), store, self._tell, idle=idle)
             for namespace in namespaces
@@ -67,6 +82,25 @@ class Cache:
             for obj in self.stores[Kind.ROLLOUT].select("")
         ]
 
+    @contextmanager
+    def writing(self, ref: Ref) -> Iterator[Callable[[Json | None], None]]:
+        """While an object is written. To be called with the answer: the object, or None if it is gone."""
+        writing = self._writing.setdefault(ref, Writing())
+        writing.writers += 1
+
+        def wrote(answer: Json | None) -> None:
+            writing.own.add(None if answer is None else version_of(answer))
+            self._learn(ref, answer)
+
+        try:
+            yield wrote
+        finally:
+            writing.writers -= 1
+            if not writing.writers:
+                del self._writing[ref]
+                for version, keys in writing.held:
+                    self._wake_all(keys, own=version in writing.own)
+
     def trouble(self, kind: Kind) -> str:
         """Why a kind can not be answered from here, "" if it can."""
         if kind not in self.stores:
@@ -76,6 +110,30 @@ class Cache:
     def _cached(self, kind: Kind, namespace: str, name: str) -> Json | None:
         return self.stores[kind].get(namespace, name)
 
+    def _learn(self, ref: Ref, answer: Json | None) -> None:
+        store = self.stores.get(ref.kind)
+        if store is None:
+            return
+        before = store.get(ref.namespace, ref.name)
+        if answer is not None:
+            change = store.learn(answer)
+        else:
+            change = store.unlearn(ref.namespace, ref.name, before["metadata"]["uid"]) if before else None
+        if change is not None:
+            self._wake_all(self._index.woken_by(ref.kind, change), own=True)
+
     def _tell(self, kind: Kind, change: Change) -> None:
-        for key in self._index.woken_by(kind, change):
-            self._wake(key)
+        keys = self._index.woken_by(kind, change)
+        present = change.new or change.old
+        assert present is not None, "a change is of something"  # noqa: S101
+        ref = Ref(kind, present["metadata"]["namespace"], present["metadata"]["name"])
+        if ref in self._writing:
+            self._writing[ref].held.append((version_of(change.new) if change.new else None, keys))
+        else:
+            self._wake_all(keys, own=False)
+
+    def _wake_all(self, keys: set[Key], *, own: bool) -> None:
+        # Whoever writes knows; but an object that several Rollouts share is news to the others.
+        if not own or len(keys) > 1:
+            for key in keys:
+                self._wake(key)

@@ -61,8 +61,9 @@ class KubeCluster:
         ref = Ref(kind, namespace, body["metadata"]["name"])
         query = {"fieldManager": FIELD_MANAGER}
         request = Request("create", kind.plural, "POST", collection(kind, namespace), query, body)
-        stored = _good(kind, ref, "create", await self._write(ref, request))
-        self._learn(kind, stored)
+        with self._cache.writing(ref) as wrote:
+            stored = _good(kind, ref, "create", await self._write(ref, request))
+            wrote(stored)
         return stored
 
     async def patch(
@@ -73,9 +74,11 @@ class KubeCluster:
         path = f"{_path(ref)}/status" if status else _path(ref)
         resource = f"{ref.kind.plural}/status" if status else ref.kind.plural
         request = Request("patch", resource, "PATCH", path, query, list(ops), _JSON_PATCH)
-        stored = _good(ref.kind, ref, "patch", await self._write(ref, request))
-        if not dry_run:
-            self._learn(ref.kind, stored)
+        if dry_run:
+            return _good(ref.kind, ref, "patch", await self._write(ref, request))
+        with self._cache.writing(ref) as wrote:
+            stored = _good(ref.kind, ref, "patch", await self._write(ref, request))
+            wrote(stored)
         return stored
 
     async def delete(self, ref: Ref, *, uid: str, resource_version: str | None = None) -> None:
@@ -88,19 +91,10 @@ class KubeCluster:
             "preconditions": preconditions,
         }
         request = Request("delete", ref.kind.plural, "DELETE", _path(ref), body=options)
-        answer = _good(ref.kind, ref, "delete", await self._write(ref, request))
-        store = self._cache.stores.get(ref.kind)
-        if store is None:
-            return
-        if answer.get("kind") == "Status":
-            store.unlearn(ref.namespace, ref.name, uid)
-        else:  # it stays until its finalizers are gone
-            store.learn(answer)
-
-    def _learn(self, kind: Kind, stored: Json) -> None:
-        store = self._cache.stores.get(kind)
-        if store is not None:
-            store.learn(stored)
+        with self._cache.writing(ref) as wrote:
+            answer = _good(ref.kind, ref, "delete", await self._write(ref, request))
+            # An object that still has finalizers stays, and is the answer.
+            wrote(None if answer.get("kind") == "Status" else answer)
 
     def _expect_cached(self, kind: Kind, ref: Ref | str) -> None:
         trouble = self._cache.trouble(kind)

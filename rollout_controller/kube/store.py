@@ -36,7 +36,8 @@ def parse_labels(selector: str) -> list[tuple[str, str | None]]:
 class Store:
     """A cache in which the higher resourceVersion wins, whoever brings it and in whatever order.
 
-    So the answer to a write of ours enters at once, and the watch event that follows it changes nothing.
+    So the answer to a write of ours enters at once, and the watch event that follows it changes nothing. An
+    event that comes late for another reason, because somebody else wrote just before us, is still a change.
     """
 
     def __init__(self, kind: Kind) -> None:
@@ -45,6 +46,7 @@ class Store:
         self._labelled: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._seen: dict[str, int] = {}
         self._deleted: dict[str, str] = {}
+        self._own: dict[tuple[str, str], set[int]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._objects.values()))
@@ -63,14 +65,17 @@ class Store:
         ]
 
     def put(self, obj: Json) -> Change | None:
-        """Take in what a watch tells; None if we know as much already, or if nothing that is kept changed."""
+        """Take in what a watch tells; None if it is our own doing, or if nothing that is kept changed."""
         namespace, name, uid = _identity(obj)
-        self._passed(namespace, version_of(obj))
+        version = version_of(obj)
+        news = version > self._passed(namespace) and not self._is_own((namespace, name), version)
+        self._pass(namespace, version)
         if uid in self._deleted:
             return None
         old = self.get(namespace, name)
-        if old is not None and version_of(old) >= version_of(obj):
-            return None
+        if old is not None and version_of(old) >= version:
+            # We wrote on top of what somebody else had written: the cache has it, but nobody was woken.
+            return Change(old, old) if news else None
         new = trim(self.kind, obj)
         self._set(old, new)
         return None if old is not None and _same(old, new) else Change(old, new)
@@ -78,8 +83,9 @@ class Store:
     def remove(self, obj: Json) -> Change | None:
         """Take out what a watch reports as deleted, unless a newer object of that name is known."""
         namespace, name, uid = _identity(obj)
-        self._passed(namespace, version_of(obj))
+        self._pass(namespace, version_of(obj))
         self._deleted.pop(uid, None)
+        self._own.pop((namespace, name), None)
         old = self.get(namespace, name)
         if old is None or (old["metadata"]["uid"] != uid and version_of(old) > version_of(obj)):
             return None
@@ -93,36 +99,59 @@ class Store:
         self._deleted = {
             u: n for u, n in self._deleted.items() if u in uids or (namespace and n != namespace)
         }
+        # Written by us and not yet told by a watch: what others wrote just before went by unseen.
+        unseen = {name for name, own in self._own.items() if min(own) <= version}
         changes = [change for obj in objects if (change := self.put(obj)) is not None]
         for old in self.select(namespace):
             if _identity(old) not in listed and version_of(old) <= version:
                 self._set(old, None)
                 changes.append(Change(old, None))
-        self._passed(namespace, version)
+            elif _identity(old)[:2] in unseen:
+                self._is_own(_identity(old)[:2], version)
+                changes.append(Change(old, old))
+        self._pass(namespace, version)
         return changes
 
-    def learn(self, obj: Json) -> None:
-        """Take in the answer to a write of ours. It wakes nobody: whoever wrote knows."""
+    def learn(self, obj: Json) -> Change | None:
+        """Take in the answer to a write of ours; None if a watch was faster."""
         namespace, name, uid = _identity(obj)
+        version = version_of(obj)
+        passed = self._passed(namespace)
         old = self.get(namespace, name)
-        if old is None:
+        if uid in self._deleted or (old is None and passed >= version):
             # A watch that has passed this version and knows no such object has seen it deleted.
-            passed = max(self._seen.get(namespace, 0), self._seen.get("", 0))
-            if uid in self._deleted or passed >= version_of(obj):
-                return
-        elif version_of(old) >= version_of(obj):
-            return
-        self._set(old, trim(self.kind, obj))
+            return None
+        if version > passed:
+            self._own.setdefault((namespace, name), set()).add(version)
+        if old is not None and version_of(old) >= version:
+            return None
+        new = trim(self.kind, obj)
+        self._set(old, new)
+        return Change(old, new)
 
-    def unlearn(self, namespace: str, name: str, uid: str) -> None:
+    def unlearn(self, namespace: str, name: str, uid: str) -> Change | None:
         """Take out what we deleted; events about it that are still under way change nothing."""
         old = self.get(namespace, name)
-        if old is not None and old["metadata"]["uid"] == uid:
-            self._deleted[uid] = namespace
-            self._set(old, None)
+        if old is None or old["metadata"]["uid"] != uid:
+            return None
+        self._deleted[uid] = namespace
+        self._set(old, None)
+        return Change(old, None)
 
-    def _passed(self, namespace: str, version: int) -> None:
+    def _is_own(self, name: tuple[str, str], version: int) -> bool:
+        """Whether a write of ours made this version; versions up to it are not asked for again."""
+        own = self._own.pop(name, set())
+        later = {other for other in own if other > version}
+        if later:
+            self._own[name] = later
+        return version in own
+
+    def _pass(self, namespace: str, version: int) -> None:
         self._seen[namespace] = max(version, self._seen.get(namespace, 0))
+
+    def _passed(self, namespace: str) -> int:
+        """The version up to which everything in a namespace was told by lists and watches."""
+        return max(self._seen.get(namespace, 0), self._seen.get("", 0))
 
     def _candidates(self, namespace: str, terms: list[tuple[str, str | None]]) -> Iterable[Json]:
         objects = self._objects.get(namespace, {})

@@ -53,8 +53,40 @@ def test_the_answer_to_our_own_write_is_there_at_once_and_its_event_wakes_nobody
     cache.learn(obj(7))
     assert cache.get("ns", "web") == obj(7)
     assert cache.put(obj(7)) is None
-    assert cache.put(obj(6)) is None
     assert cache.put(obj(8)) is not None
+
+
+def test_a_strangers_write_just_before_ours_is_told_although_the_cache_is_ahead_of_it() -> None:
+    cache = store(obj(5))
+    cache.learn(obj(7))
+    assert cache.put(obj(6)) == Change(obj(7), obj(7))
+    assert cache.put(obj(7)) is None
+
+
+def test_a_strangers_write_just_before_ours_is_told_by_the_next_list_if_no_watch_did() -> None:
+    cache = store(obj(5))
+    cache.learn(obj(7))
+    assert cache.replace("", [obj(7)], 9) == [Change(obj(7), obj(7))]
+    assert cache.replace("", [obj(7)], 12) == []
+
+
+def test_several_writes_of_ours_in_a_row_wake_nobody() -> None:
+    cache = store(obj(5))
+    for version in (6, 7, 9):
+        cache.learn(obj(version))
+    assert [cache.put(obj(version)) for version in (6, 7, 9)] == [None, None, None]
+    assert cache.put(obj(10)) is not None
+
+
+def test_nothing_is_remembered_of_writes_that_the_watch_has_told_of() -> None:
+    cache = store(obj(5))
+    cache.learn(obj(6))
+    cache.learn(obj(7, name="canary", uid="u2"))
+    cache.unlearn("ns", "canary", "u2")
+    for event in (obj(6), obj(7, name="canary", uid="u2")):
+        cache.put(event)
+    cache.remove(obj(8, name="canary", uid="u2"))
+    assert (cache._own, cache._deleted) == ({}, {})
 
 
 def test_what_we_created_is_there_before_the_watch_knows_it() -> None:

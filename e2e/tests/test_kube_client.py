@@ -1,0 +1,372 @@
+"""The adapter's calls on a real API server: each error of the ports produced for real."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.localcluster import LocalCluster
+from e2e.tests import proxy
+from e2e.tests.kubeadapter import adapter
+from e2e.tests.support import Namespace, deployment, destination_rule, service, wait_for
+from rollout_controller.api.names import FIELD_MANAGER, LABEL
+from rollout_controller.kube.events import Events
+from rollout_controller.ports import (
+    AlreadyExists,
+    Conflict,
+    Json,
+    Kind,
+    NotFound,
+    Ref,
+    Refused,
+    Unavailable,
+)
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("installed")]
+
+GROW: Json = {"op": "add", "path": "/spec/exportTo", "value": ["."]}
+
+
+def rule(name: str = "web") -> Json:
+    return destination_rule("web", {"stable": {"app": "web"}}, name)
+
+
+def at(namespace: Namespace, kind: Kind = Kind.DESTINATION_RULE, name: str = "web") -> Ref:
+    return Ref(kind, namespace.name, name)
+
+
+def test_version(version: str) -> Json:
+    return {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+
+
+test_version.__test__ = False  # type: ignore[attr-defined] # an operation of a patch, no test
+
+
+async def test_objects_are_made_read_changed_and_deleted(cluster: LocalCluster, namespace: Namespace) -> None:
+    ref = at(namespace)
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        made = await it.cluster.create(Kind.DESTINATION_RULE, namespace.name, rule())
+        assert await it.cluster.get(ref, live=True) == made
+        version, uid = made["metadata"]["resourceVersion"], made["metadata"]["uid"]
+        changed = await it.cluster.patch(ref, [test_version(version), GROW])
+        assert changed["spec"]["exportTo"] == ["."]
+        assert {m["manager"] for m in changed["metadata"]["managedFields"]} == {FIELD_MANAGER}
+        assert await it.cluster.list(Kind.DESTINATION_RULE, namespace.name, live=True) == [changed]
+        await it.cluster.delete(ref, uid=uid, resource_version=changed["metadata"]["resourceVersion"])
+        assert await it.cluster.get(ref, live=True) is None
+
+
+@pytest.mark.parametrize("kind", [Kind.DESTINATION_RULE, Kind.DEPLOYMENT])
+async def test_a_patch_whose_test_fails_or_whose_path_is_missing_is_a_conflict(
+    cluster: LocalCluster, namespace: Namespace, kind: Kind
+) -> None:
+    await namespace.apply(rule(), deployment(replicas=0))
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        for op in (test_version("1"), {"op": "remove", "path": "/metadata/annotations/not.there~1x"}):
+            with pytest.raises(Conflict):
+                await it.cluster.patch(at(namespace, kind), [op])
+            with pytest.raises(Conflict):
+                await it.cluster.patch(at(namespace, kind), [op], dry_run=True)
+
+
+async def test_a_patch_of_a_status_whose_test_fails_is_a_conflict(
+    cluster: LocalCluster, namespace: Namespace
+) -> None:
+    await make_rollout(namespace)
+    ref = at(namespace, Kind.ROLLOUT)
+    status: Json = {"op": "add", "path": "/status", "value": {"phase": "Healthy"}}
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        with pytest.raises(Conflict):
+            await it.cluster.patch(ref, [test_version("1"), status], status=True)
+        assert (await it.cluster.patch(ref, [status], status=True))["status"] == {"phase": "Healthy"}
+
+
+async def test_a_name_that_is_taken_is_not_a_conflict(cluster: LocalCluster, namespace: Namespace) -> None:
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        await it.cluster.create(Kind.DESTINATION_RULE, namespace.name, rule())
+        with pytest.raises(AlreadyExists):
+            await it.cluster.create(Kind.DESTINATION_RULE, namespace.name, rule())
+
+
+async def test_a_delete_of_another_incarnation_or_version_is_a_conflict(
+    cluster: LocalCluster, namespace: Namespace
+) -> None:
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        made = await it.cluster.create(Kind.DESTINATION_RULE, namespace.name, rule())
+        with pytest.raises(Conflict):
+            await it.cluster.delete(at(namespace), uid="00000000-0000-0000-0000-000000000000")
+        with pytest.raises(Conflict):
+            await it.cluster.delete(at(namespace), uid=made["metadata"]["uid"], resource_version="1")
+        assert await it.cluster.get(at(namespace), live=True) == made
+
+
+async def test_what_is_not_there_is_none_to_a_read_and_not_found_to_a_write(
+    cluster: LocalCluster, namespace: Namespace
+) -> None:
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        for kind in Kind:
+            assert await it.cluster.get(at(namespace, kind), live=True) is None
+            assert await it.cluster.list(kind, namespace.name, live=True) == []
+        with pytest.raises(NotFound):
+            await it.cluster.patch(at(namespace), [GROW])
+        with pytest.raises(NotFound):
+            await it.cluster.delete(at(namespace), uid="00000000-0000-0000-0000-000000000000")
+
+
+WRONG: list[tuple[str, Kind, Json, str]] = [
+    ("a wrong type", Kind.DESTINATION_RULE, {"path": "/spec/exportTo", "value": 3}, "spec.exportTo"),
+    (
+        "a broken rule of the CRD",
+        Kind.ROLLOUT,
+        {"path": "/spec/strategy", "value": {"canary": {"steps": []}}},
+        "steps",
+    ),
+    ("a broken rule of the API", Kind.DEPLOYMENT, {"path": "/spec/replicas", "value": -1}, "spec.replicas"),
+    ("a field of the wrong type", Kind.DEPLOYMENT, {"path": "/spec/replicas", "value": "x"}, "replicas"),
+    (
+        "an immutable field",
+        Kind.DEPLOYMENT,
+        {"path": "/spec/selector", "value": {"matchLabels": {"app": "x"}}},
+        "spec.selector",
+    ),
+    ("a spec that is none", Kind.DEPLOYMENT, {"path": "/spec", "value": None}, "spec"),
+]
+
+
+@pytest.mark.parametrize(("kind", "op", "said"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG])
+async def test_what_validation_refuses_is_refused_in_its_own_words(
+    cluster: LocalCluster, namespace: Namespace, kind: Kind, op: Json, said: str
+) -> None:
+    await namespace.apply(rule(), deployment(replicas=0))
+    await make_rollout(namespace)
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        with pytest.raises(Refused) as caught:
+            await it.cluster.patch(at(namespace, kind), [{"op": "replace", **op}])
+        assert said in caught.value.message
+
+
+async def test_what_an_admission_policy_denies_is_refused_not_a_conflict(
+    cluster: LocalCluster, namespace: Namespace
+) -> None:
+    held = deployment(replicas=0, spec={"paused": True})
+    held["metadata"] |= {"labels": {LABEL: "web"}, "annotations": {"rollout-controller.dev/held-by": "web"}}
+    await namespace.apply(held)
+    # The gate lets our field manager un-pause: a stranger's refusal is seen through a client of another name.
+    unpause: Json = {"spec": {"paused": False}}
+    answer = await namespace.kubectl("patch", "deployment/web", "--type=merge", "-p", yaml.safe_dump(unpause))
+    assert answer.status != 0
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        done = await it.cluster.patch(
+            at(namespace, Kind.DEPLOYMENT), [{"op": "replace", "path": "/spec/paused", "value": False}]
+        )
+        assert not done["spec"].get("paused", False)
+
+
+async def service_account(namespace: Namespace, folder: Path, *rules: Json) -> Path:
+    """A kubeconfig for a ServiceAccount that may do only this, in the namespace."""
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "some"},
+        "rules": list(rules),
+    }
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "some"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "some"},
+        "subjects": [{"kind": "ServiceAccount", "name": "some", "namespace": namespace.name}],
+    }
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "some"}}
+    await namespace.apply(account, role, binding)
+    token = (await namespace.kubectl("create", "token", "some")).check().stdout.strip()
+    config = yaml.safe_load(namespace.cluster.kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    path = folder / "some"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+async def test_what_rbac_forbids_is_refused_and_says_what_was_missing(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await namespace.apply(rule())
+    reads: Json = {"apiGroups": ["networking.istio.io"], "resources": ["destinationrules"], "verbs": ["get"]}
+    kubeconfig = await service_account(namespace, tmp_path, reads)
+    async with adapter(kubeconfig, start=False) as it:
+        assert await it.cluster.get(at(namespace), live=True)
+        with pytest.raises(Refused, match='cannot patch resource "destinationrules"'):
+            await it.cluster.patch(at(namespace), [GROW])
+        with pytest.raises(Refused, match='cannot list resource "destinationrules"'):
+            await it.cluster.list(Kind.DESTINATION_RULE, namespace.name, live=True)
+        with pytest.raises(Refused, match='cannot get resource "pods"'):
+            await it.cluster.get(at(namespace, Kind.POD), live=True)
+
+
+async def test_a_token_that_is_none_is_refused(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": "none"}
+    path = tmp_path / "none"
+    path.write_text(yaml.safe_dump(config))
+    async with adapter(path, start=False) as it:
+        with pytest.raises(Refused, match="Unauthorized"):
+            await it.cluster.get(at(namespace), live=True)
+
+
+async def test_an_api_server_behind_a_dead_connection_is_unavailable_in_time_and_back_at_once(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await namespace.apply(rule())
+    async with (
+        proxy.before(cluster, tmp_path) as (door, kubeconfig),
+        adapter(kubeconfig, start=False, timeout=1.0) as it,
+    ):
+        assert await it.cluster.get(at(namespace), live=True)
+        door.hang()
+        with pytest.raises(Unavailable, match="no answer within 1 s"):
+            await it.cluster.patch(at(namespace), [GROW])
+        door.refuse()
+        with pytest.raises(Unavailable):
+            await it.cluster.get(at(namespace), live=True)
+        door.flow()
+        await it.cluster.patch(at(namespace), [GROW])
+
+
+async def test_a_dry_run_comes_back_changed_and_changes_nothing(
+    cluster: LocalCluster, namespace: Namespace
+) -> None:
+    await namespace.apply(rule())
+    async with adapter(cluster.kubeconfig, (namespace.name,)) as it:
+        await it.synced()
+        dry = await it.cluster.patch(at(namespace), [GROW], dry_run=True)
+        assert dry["spec"]["exportTo"] == ["."]
+        for live in (True, False):
+            found = await it.cluster.get(at(namespace), live=live)
+            assert found is not None
+            assert "exportTo" not in found["spec"]
+
+
+async def test_labels_narrow_a_live_and_a_cached_list_alike(
+    cluster: LocalCluster, namespace: Namespace
+) -> None:
+    for name, labels in {"a": {"x": "1"}, "b": {"x": "1", "y": "2"}, "c": {"y": "2"}}.items():
+        made = rule(name)
+        made["metadata"]["labels"] = labels
+        await namespace.apply(made)
+    async with adapter(cluster.kubeconfig, (namespace.name,)) as it:
+        await it.synced()
+        for selector, names in {
+            "x=1": {"a", "b"},
+            "x=1,y=2": {"b"},
+            "y": {"b", "c"},
+            "": {"a", "b", "c"},
+        }.items():
+            for live in (True, False):
+                found = await it.cluster.list(
+                    Kind.DESTINATION_RULE, namespace.name, live=live, labels=selector
+                )
+                assert {one["metadata"]["name"] for one in found} == names, (selector, live)
+
+
+async def test_cached_and_live_objects_are_the_same_but_for_what_is_trimmed(
+    cluster: LocalCluster, namespace: Namespace
+) -> None:
+    await namespace.apply(rule(), service(), deployment(replicas=1))
+    await namespace.rolled_out("web")
+    async with adapter(cluster.kubeconfig, (namespace.name,)) as it:
+        await it.synced()
+
+        async def both(kind: Kind) -> tuple[list[Json], list[Json]]:
+            return (
+                await it.cluster.list(kind, namespace.name, live=True),
+                await it.cluster.list(kind, namespace.name, live=False),
+            )
+
+        for kind in (Kind.DESTINATION_RULE, Kind.DEPLOYMENT):
+            live, cached = await both(kind)
+            assert live == cached
+        live, cached = await both(Kind.REPLICA_SET)
+        del live[0]["metadata"]["managedFields"]
+        assert live == cached
+        (pod,), (kept,) = await both(Kind.POD)
+        assert kept["metadata"]["ownerReferences"] == pod["metadata"]["ownerReferences"]
+        assert kept["status"]["podIP"] == pod["status"]["podIP"]
+        ready = {c["type"]: c["status"] for c in kept["status"]["conditions"]}
+        assert ready["Ready"] == "True"
+        assert "spec" not in kept
+        (live_service,), (kept_service,) = await both(Kind.SERVICE)
+        assert kept_service["spec"]["selector"] == live_service["spec"]["selector"]
+
+
+async def test_own_writes_are_in_the_cache_at_once_and_wake_nobody_others_do(
+    cluster: LocalCluster, namespace: Namespace
+) -> None:
+    await namespace.apply(rule(), deployment(replicas=0))
+    await make_rollout(namespace)
+    async with adapter(cluster.kubeconfig, (namespace.name,)) as it:
+        await it.synced()
+
+        async def ours(n: int) -> None:
+            change: Json = {"op": "add", "path": "/metadata/annotations", "value": {"n": str(n)}}
+            done = await it.cluster.patch(at(namespace), [change])
+            assert await it.cached(at(namespace)) == done
+
+        async def theirs(n: str) -> None:
+            await namespace.kube.patch(
+                namespace.path("destinationrules", "web", "networking.istio.io/v1"),
+                {"metadata": {"annotations": {"theirs": n}}},
+            )
+
+        async def seen(n: str) -> bool:
+            found = await it.cached(at(namespace)) or {}
+            return bool(found["metadata"].get("annotations", {}).get("theirs") == n)
+
+        await theirs("begin")
+        await wait_for(lambda: seen("begin"), "the first change of a stranger")
+        it.woken.clear()
+        for n in range(10):
+            await ours(n)
+        await theirs("end")
+        await wait_for(lambda: seen("end"), "the last change of a stranger")
+        assert len(it.woken) == 1, "only the stranger's write wakes"
+
+
+async def test_events_are_shown_by_kubectl(cluster: LocalCluster, namespace: Namespace) -> None:
+    rollout = await make_rollout(namespace)
+    counted: list[str] = []
+    async with adapter(cluster.kubeconfig, start=False) as it:
+        events = Events(it.calls, counted.append)
+        events.start()
+        events.notify(rollout, "Normal", "Promoted", "web:2 took over after 53 s")
+        events.notify(rollout, "Warning", "Reverted", "x" * 3000)
+        await events.stop(5)
+    assert counted == ["sent", "sent"]
+    shown = (await namespace.kubectl("describe", "rollout", "web")).check().stdout
+    assert "web:2 took over after 53 s" in shown
+    assert "Reverted" in shown
+
+
+async def make_rollout(namespace: Namespace) -> Json:
+    """A Rollout `web`, of which nobody does anything."""
+    istio = {
+        "virtualServices": [{"name": "web"}],
+        "destinationRule": {"name": "web", "stableSubset": "stable", "canarySubset": "canary"},
+    }
+    spec: dict[str, Any] = {
+        "workload": {"deployment": "web"},
+        "traffic": {"istio": istio},
+        "strategy": {"canary": {}},
+        "analysis": {"checks": [{"errorRate": {"max": "1%"}}]},
+    }
+    made = {
+        "apiVersion": "rollout-controller.dev/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "web"},
+        "spec": spec,
+    }
+    return (await namespace.apply(made))[0]
