@@ -114,7 +114,10 @@ class Cluster(Protocol):
     """
 
     async def get(self, ref: Ref, *, live: bool) -> Json | None:
-        """The object, None if it does not exist. Raises Unavailable or Refused."""
+        """The object, None if it does not exist.
+
+        Raises Unavailable or Refused; NotFound only if the API server does not know the kind.
+        """
 
     async def list(self, kind: Kind, namespace: str, *, live: bool, labels: str = "") -> list[Json]:
         """The objects of a kind in a namespace ("": everywhere), unordered.
