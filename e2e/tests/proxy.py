@@ -36,9 +36,8 @@ class Proxy:
     async def stop(self) -> None:
         assert self._server is not None
         self._server.close()
+        self.flow()
         self.cut()
-        for task in self._sessions:
-            task.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
 
     def hang(self) -> None:
