@@ -146,4 +146,3 @@ def _parsed(line: str) -> dict[str, Any]:
     except ValueError:
         return {"raw": line}
     return found if isinstance(found, dict) else {"raw": line}
-

@@ -1,11 +1,11 @@
 """A Deployment with its mesh and its Rollout, a controller beside it, and what a test does and sees there.
 
-    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    await world.release("v2")
-    await world.at(25)
-    await world.command("promote", "full")
-    await world.phase("Healthy")
-    await world.assert_at_rest("v2")
+world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+await world.release("v2")
+await world.at(25)
+await world.command("promote", "full")
+await world.phase("Healthy")
+await world.assert_at_rest("v2")
 """
 
 import copy
@@ -116,9 +116,7 @@ class World:
             deployment(self.name, replicas=replicas),
             service(self.name),
             virtual_service(self.host, [route({"stable": 100, "canary": 0}, host=host)], self.name),
-            destination_rule(
-                host, {"stable": {"app": self.name}, "canary": {"app": self.name}}, self.name
-            ),
+            destination_rule(host, {"stable": {"app": self.name}, "canary": {"app": self.name}}, self.name),
         ]
         for item in await self.namespace.apply(*objects):
             self.applied[item["kind"]] = item
@@ -133,7 +131,9 @@ class World:
 
     async def release(self, version: str, *, image: str = "", env: Mapping[str, str] | None = None) -> None:
         """Set a new version of the demo application, with `env` of its own beside the version."""
-        container = deployment(version=version, image=image, env=env)["spec"]["template"]["spec"]["containers"][0]
+        container = deployment(version=version, image=image, env=env)["spec"]["template"]["spec"][
+            "containers"
+        ][0]
         change = {
             "name": container["name"],
             "image": container["image"],
@@ -190,17 +190,16 @@ class World:
         status: Object = (await self.get("rollouts")).get("status") or {}
         return status
 
-    async def until(
-        self, holds: Callable[[Object], bool], what: str, within: float = SECONDS
-    ) -> Object:
+    async def until(self, holds: Callable[[Object], bool], what: str, within: float = SECONDS) -> Object:
         """Wait until the Rollout's status is as wanted, and return it."""
+
+        last: Object = {}
 
         async def ask() -> Object | None:
             nonlocal last
             last = await self.status()
             return last if holds(last) else None
 
-        last: Object = {}
         try:
             return await wait_for(ask, what, within)
         except AssertionError:
@@ -281,8 +280,8 @@ class World:
                 assert found["metadata"].get(part) == said["metadata"].get(part), f"{kind} {part}"
 
     async def assert_at_rest(self, version: str, replicas: int = 3) -> None:
-        """Nothing of a release is left: mesh as applied, an ordinary un-paused Deployment of that version with
-        one ReplicaSet of its own, one label of ours, no finalizer."""
+        """Nothing of a release is left: the mesh as applied, an ordinary un-paused Deployment of that version
+        with one ReplicaSet in use, its own; one label of ours, no finalizer."""
         await self.assert_mesh_is_home()
         found, said = await self.get("deployments"), copy.deepcopy(self.applied["Deployment"])
         container = said["spec"]["template"]["spec"]["containers"][0]

@@ -160,7 +160,7 @@ class Traffic:
     managed routes; `subsets` are the revisions to which the stable and the canary subset are pinned
     (None: not pinned, the subset selects every pod); `weights_since` and `subsets_since` tell since when
     they are unchanged in our sight. `version` changes with every write of the VirtualServices or the
-    DestinationRule; `changed_by` is the field manager that last wrote the routes.
+    DestinationRule; `changed_by` is the field manager that wrote routes or subsets after us ("": nobody).
     """
 
     canary_weight: tuple[int, int]

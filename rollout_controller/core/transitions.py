@@ -129,7 +129,10 @@ def _go(step: Step, o: Observed) -> None:
     if is_.at_rest(o):
         step.gone = True
         if is_.stays_paused(o, step.facts):
-            words = "the Deployment stays paused, for its template is not the stable one: un-pause it to roll"
+            words = (
+                "the Deployment stays paused, as its template was never released:"
+                " kubectl rollout resume lets it roll"
+            )
             step.notices.append(Notice("Warning", "LeftPaused", words))
     elif step.facts.phase is not Phase.INITIALIZING:
         step.facts = _forget(step.facts, Phase.INITIALIZING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rollout_controller.api.names import FIELD_MANAGER
@@ -17,7 +17,8 @@ from rollout_controller.istio.routing import Route, Routing, managed_routes, our
 class TrafficReading:
     """`canary_weight` is the lowest and highest percent of *our* traffic that the canary subset gets over the
     managed routes, (0, 0) where no route sends to us; `subsets` the revisions to which the stable and the
-    canary subset are pinned; `changed_by` the field manager that last wrote the routes, "" if unknown.
+    canary subset are pinned; `changed_by` the field manager that wrote routes or subsets after us, "" if
+    nobody did.
     """
 
     canary_weight: tuple[int, int]
@@ -50,7 +51,9 @@ def read_traffic(
             pinned_to(destination_rule, routing.stable_subset),
             pinned_to(destination_rule, routing.canary_subset),
         ),
-        changed_by=_last_writer(services),
+        changed_by=_last_stranger(
+            [*((service, "http") for service in services), (destination_rule or {"metadata": {}}, "subsets")]
+        ),
     )
 
 
@@ -70,13 +73,19 @@ def _percent(route: Route, expected: int | None) -> int:
     return min(max((200 * canary + total) // (2 * total), 1), 99)
 
 
-def _last_writer(services: Iterable[Json]) -> str:
-    """`http` is an atomic list for the API server, so its managers are those who wrote it as a whole."""
-    writers = [
-        (entry.get("time") or "", entry.get("manager") != FIELD_MANAGER, entry.get("manager") or "")
-        for service in services
-        for entry in service["metadata"].get("managedFields") or []
-        if "f:http" in (entry.get("fieldsV1") or {}).get("f:spec", {})
-    ]
-    # Times are whole seconds: in the same second somebody else's write came after ours, or we would not ask.
-    return max(writers, default=("", False, ""))[2]
+def _last_stranger(objects: Iterable[tuple[Json, str]]) -> str:
+    """Who wrote after us: each object comes with the field of its spec that is asked about.
+
+    `http` and `subsets` are atomic lists for the API server, so their managers wrote them as a whole.
+    """
+    last = [max(_writers(item, field), default=("", False, "")) for item, field in objects]
+    return max((writer for writer in last if writer[1]), default=("", False, ""))[2]
+
+
+def _writers(item: Json, field: str) -> Iterator[tuple[str, bool, str]]:
+    """When, whether it was somebody else, who. Times are whole seconds: of two writes in the same second
+    somebody else's came after ours, or we would not ask."""
+    for entry in item["metadata"].get("managedFields") or []:
+        if f"f:{field}" in (entry.get("fieldsV1") or {}).get("f:spec", {}):
+            who = entry.get("manager") or ""
+            yield entry.get("time") or "", who != FIELD_MANAGER, who

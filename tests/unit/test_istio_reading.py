@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 import pytest
 
@@ -159,7 +160,7 @@ HTTP: Json = {"f:http": {}}
                 ("argocd", "2026-01-01T00:00:01Z", HTTP),
                 ("kubectl", "2026-01-01T00:00:03Z", {"f:hosts": {}}),
             ],
-            "rollout-controller",
+            "",
         ),
         (
             [
@@ -170,7 +171,32 @@ HTTP: Json = {"f:http": {}}
         ),
     ],
 )
-def test_who_last_wrote_the_routes_is_told(
+def test_whoever_wrote_the_routes_after_us_is_told(
     entries: list[tuple[str, str, Mapping[str, object]]], who: str
 ) -> None:
     assert read_traffic(ROUTING, {"web": managed_by(*entries)}, RULE).changed_by == who
+
+
+def rule_managed_by(*entries: tuple[str, str]) -> Json:
+    rule = deepcopy(RULE)
+    rule["metadata"]["managedFields"] = [
+        {"manager": manager, "time": time, "fieldsV1": {"f:spec": {"f:subsets": {}}}}
+        for manager, time in entries
+    ]
+    return rule
+
+
+def test_whoever_wrote_the_subsets_after_us_is_told_although_we_wrote_the_routes_later() -> None:
+    service = managed_by(("rollout-controller", "2026-01-01T00:00:03Z", HTTP))
+    rule = rule_managed_by(
+        ("rollout-controller", "2026-01-01T00:00:01Z"), ("git-sync", "2026-01-01T00:00:02Z")
+    )
+    assert read_traffic(ROUTING, {"web": service}, rule).changed_by == "git-sync"
+
+
+def test_whoever_wrote_the_routes_is_told_where_we_wrote_the_subsets() -> None:
+    service = managed_by(("kubectl", "2026-01-01T00:00:01Z", HTTP))
+    rule = rule_managed_by(
+        ("git-sync", "2026-01-01T00:00:01Z"), ("rollout-controller", "2026-01-01T00:00:02Z")
+    )
+    assert read_traffic(ROUTING, {"web": service}, rule).changed_by == "kubectl"
