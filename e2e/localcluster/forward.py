@@ -5,7 +5,9 @@ host's network; what it dials afterwards is inside its own.
 """
 
 import asyncio
+import contextlib
 import socket
+import struct
 from collections.abc import Iterable, Mapping
 
 from e2e.localcluster.layout import LOCAL
@@ -24,6 +26,14 @@ def listen(names: Iterable[str]) -> dict[str, socket.socket]:
         sock.setblocking(False)
         sockets[name] = sock
     return sockets
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection with a reset; closing alone looks like an orderly end to the other side."""
+    sock = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class _End(asyncio.Protocol):
@@ -66,7 +76,7 @@ class _End(asyncio.Protocol):
             if exc is None:
                 self.peer.transport.close()
             else:
-                self.peer.transport.abort()
+                _reset(self.peer.transport)
 
 
 class _Outer(_End):
@@ -90,7 +100,7 @@ class _Outer(_End):
         try:
             await asyncio.get_running_loop().create_connection(lambda: inner, *self.target)
         except OSError:
-            self.transport.abort()  # a reset is the nearest to "refused" that an accepted connection can say
+            _reset(self.transport)  # the nearest to "refused" that an accepted connection can say
             return
         if self.transport.is_closing():
             assert inner.transport is not None

@@ -52,7 +52,7 @@ async def request(
             writer.write("\r\n".join(lines).encode() + body)
             await writer.drain()
             return await _read(reader)
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, IndexError) as error:
             raise ConnectionError(f"{host}:{port} sent no whole HTTP answer") from error
         finally:
             writer.close()

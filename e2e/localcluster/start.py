@@ -1,6 +1,7 @@
 """Bringing a cluster up and down, for callers without an event loop (the command line, pytest's hooks)."""
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -20,6 +21,9 @@ from e2e.localcluster.layout import REPOSITORY, Layout
 from e2e.localcluster.locks import locked
 from e2e.localcluster.progress import Say
 from e2e.localcluster.settings import Launch, Settings, State, write_private
+
+STATE_NEEDED = 400 << 20
+"""Bytes: etcd's and Prometheus' logs take 200 MB at once, and grow."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,8 @@ def _shout(layout: Layout, question: dict[str, Any] | None) -> None:
 def _prepare(layout: Layout, settings: Settings, programs: dict[str, str], crds: Path) -> None:
     shutil.rmtree(layout.root, ignore_errors=True)
     layout.make()
+    if shutil.disk_usage(layout.root).free < STATE_NEEDED:
+        raise OSError(errno.ENOSPC, f"less than {STATE_NEEDED >> 20} MB are free")
     for name, path in programs.items():
         (layout.bin / name).symlink_to(path)
     write_private(layout.token, secrets.token_urlsafe(24))
