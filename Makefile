@@ -6,7 +6,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | sha256sum | cut -c1-16)
+# What is installed: the locked versions, and the project's own entry points.
+STAMP := $(VENV)/.installed-$(shell { cat requirements.lock; sed -n '/^\[project/,/^\[tool/p' pyproject.toml; } | sha256sum | cut -c1-16)
 
 .PHONY: demo test check lint quick real bench lock clean
 
@@ -43,7 +44,7 @@ $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; say which with make PYTHON=python3.12" >&2; exit 1; }
 	@echo "installing the locked dependencies into $(VENV)"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
 	@$(VENV)/bin/pip install --quiet --no-deps --editable .
 	@touch $@
