@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-import contextlib
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from e2e.demo import summary
 from e2e.demo.controller import ControllerError
 from e2e.demo.record import RELEASES
 from e2e.demo.screen import open_screen
-from e2e.demo.setting import LOGS, Setting, set_up
+from e2e.demo.setting import Setting, new_logs, set_up
 from e2e.demo.stage import HOST, NAME, NAMESPACE, DemoError
 from e2e.demo.story import Story
 from e2e.localcluster import LocalClusterError
@@ -58,30 +58,43 @@ def _parser() -> argparse.ArgumentParser:
 async def _play(parsed: argparse.Namespace, console: Console) -> int:
     task = asyncio.current_task()
     assert task is not None
-    # As Ctrl-C: everything is taken down in order.
+    # As Ctrl-C, so that everything is taken down in order.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    story = Story(open_screen())
+    story, logs = Story(open_screen()), new_logs()
     releases = [one for one in RELEASES if parsed.scene in (None, one.scene)]
-    problems, shown = [], False
+    told = False
     try:
-        async with set_up(story.screen) as setting:
+        async with set_up(story.screen, logs) as setting:
             await story.tell(setting, releases)
             if parsed.keep:
-                shown = True
+                told = True
                 summary.show(console, story.records, story.rest, story.problems())
-                console.print(_commands(setting), highlight=False, soft_wrap=True)
-                with contextlib.suppress(asyncio.CancelledError):
-                    await story.follow(setting)
-                task.uncancel()
+                await _keep(console, story, setting)
             story.screen.say("taking everything down")
-        problems = story.problems() + setting.controller.ending_problems()
+        late = setting.controller.ending_problems()
     except FAILURES as error:
-        problems = [*story.problems(), str(error) or type(error).__name__]
-    if not shown or problems != story.problems():
+        late = [str(error) or type(error).__name__]
+    problems = story.problems() + late
+    if not told:
         summary.show(console, story.records, story.rest, problems)
-    if problems:
-        console.print(f"the logs of the controller and of the cluster are in {LOGS.relative_to(REPOSITORY)}/")
-    return 1 if problems else 0
+    elif late:
+        summary.show(console, [], None, late)
+    if not problems:
+        shutil.rmtree(logs)
+        return 0
+    console.print(f"the logs of controller and cluster are in {logs.relative_to(REPOSITORY)}/")
+    return 1
+
+
+async def _keep(console: Console, story: Story, setting: Setting) -> None:
+    """Watch what a person does, until Ctrl-C."""
+    console.print(_commands(setting), highlight=False, soft_wrap=True)
+    task = asyncio.current_task()
+    try:
+        await story.follow(setting)
+    except asyncio.CancelledError:
+        if task is not None:
+            task.uncancel()
 
 
 def _commands(setting: Setting) -> str:

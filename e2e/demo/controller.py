@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -56,6 +57,8 @@ class Controller:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # What the person at the keyboard set for a controller of theirs is not meant for this one.
+                env={k: v for k, v in os.environ.items() if not k.startswith("ROLLOUT_CONTROLLER_")},
                 start_new_session=True,  # Ctrl-C is for the demo, which then ends the controller in order
                 preexec_fn=die_with_parent,
             )

@@ -2,7 +2,7 @@
 
     demo:1.1.0                 a version that is fine
     demo:1.2.0-errors-5pct     answers 5 % of its requests with status 500
-    demo:1.3.0-p99-800ms       one answer in a hundred takes 800 ms or longer; half of them, 100 ms
+    demo:1.3.0-p99-800ms       one answer in a hundred takes 800 ms or longer; half of them, 300 ms
 
 Both ailments may be combined: demo:2.0.0-errors-0.5pct-p99-300ms. `python3 -m e2e.demo.image` runs the demo
 application so; IMAGE is set by the local cluster's kubelet. What the container's env says comes second.
@@ -18,7 +18,7 @@ NAME = "demo"
 _TAG = re.compile(
     r"(?P<version>\d+\.\d+\.\d+)(-errors-(?P<errors>\d{1,3}(\.\d+)?)pct)?(-p99-(?P<p99>\d{1,5})ms)?\Z"
 )
-SLOW_MEDIAN = "100"
+SLOW_MEDIAN = 300.0
 """LATENCY_P50_MS of an image with a p99 of its own."""
 
 
@@ -35,7 +35,7 @@ def behaviour(image: str) -> dict[str, str]:
     if found["errors"]:
         variables["ERROR_RATE"] = str(float(found["errors"]) / 100)
     if found["p99"]:
-        median = min(float(SLOW_MEDIAN), float(found["p99"]))
+        median = min(SLOW_MEDIAN, float(found["p99"]))
         variables |= {"LATENCY_P50_MS": f"{median:g}", "LATENCY_P99_MS": found["p99"]}
     return variables
 

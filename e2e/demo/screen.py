@@ -46,7 +46,9 @@ class Moment:
     @property
     def place(self) -> str:
         """What the row of this moment is called: the step, or the phase around the steps."""
-        return f"step {self.step}" if self.phase in IN_STEP and self.step else self.phase.lower()
+        if self.phase not in IN_STEP:
+            return self.phase.lower()
+        return f"step {self.step}" if self.step and not self.step.startswith("0/") else "preparing"
 
     @property
     def judged(self) -> str:
@@ -135,7 +137,7 @@ class Lines:
             self.say(f"    {line(moment)}")
 
     def end(self) -> None:
-        if self._last is not None:
+        if self._last is not None and self._last.at > self._printed:
             self.say(f"    {line(self._last)}")
 
 

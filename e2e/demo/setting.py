@@ -6,6 +6,9 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from time import strftime
 
 from e2e.demo.controller import Controller
 from e2e.demo.observer import Observer, Sight
@@ -18,6 +21,13 @@ from e2e.localcluster.layout import LOCAL, REPOSITORY
 RATE = 100.0
 """Requests per second."""
 LOGS = REPOSITORY / "build" / "demo"
+"""Each run keeps its logs in a folder of its own in here; `make clean` removes them."""
+
+
+def new_logs() -> Path:
+    """A fresh folder for the logs of one run."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    return Path(mkdtemp(prefix=strftime("%H%M%S-"), dir=LOGS))
 
 
 @dataclass(frozen=True)
@@ -41,13 +51,11 @@ class Setting:
 
 
 @asynccontextmanager
-async def set_up(screen: Screen) -> AsyncIterator[Setting]:
-    """Bring it all up, and down at the end; the logs are then in LOGS.
+async def set_up(screen: Screen, logs: Path) -> AsyncIterator[Setting]:
+    """Bring it all up, and down at the end; the folder `logs` then holds the logs of all parts.
 
     Raises LocalClusterError, DemoError, ControllerError.
     """
-    shutil.rmtree(LOGS, ignore_errors=True)
-    LOGS.mkdir(parents=True)
     say = screen.say
     say("bringing up Kubernetes, istiod, Envoy and Prometheus as plain processes")
     async with LocalCluster(say=lambda text: say(f"  {text}")) as cluster:
@@ -58,7 +66,7 @@ async def set_up(screen: Screen) -> AsyncIterator[Setting]:
             say("applying demo/: Deployment, Service, Gateway, VirtualService, DestinationRule, Rollout")
             await stage.apply()
             async with cluster.kube() as kube, Observer(cluster, kube, NAMESPACE, NAME) as observer:
-                log = LOGS / "controller.log"
+                log = logs / "controller.log"
                 say(f"starting the controller; its log is {log.relative_to(REPOSITORY)}")
                 async with Controller(
                     cluster.kubeconfig, cluster.prometheus_url, NAMESPACE, log
@@ -69,7 +77,7 @@ async def set_up(screen: Screen) -> AsyncIterator[Setting]:
                         yield Setting(cluster, stage, controller, observer.sight, load)
         finally:
             with contextlib.suppress(OSError):
-                shutil.copytree(cluster.layout.logs, LOGS / "cluster", dirs_exist_ok=True)
+                shutil.copytree(cluster.layout.logs, logs / "cluster")
 
 
 async def _ready(screen: Screen, cluster: LocalCluster, controller: Controller, sight: Sight) -> None:

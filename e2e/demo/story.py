@@ -43,7 +43,10 @@ class Story:
                 return
             if record.outcome == "Promoted":
                 serving = release.image
-        self.rest = await self._go_back(setting, serving)
+        if self.records and self.records[-1].outcome == "Promoted":
+            self.rest = Rest(serving, None, True, self.records[-1].differences)
+        else:
+            self.rest = await self._go_back(setting, serving)
 
     async def follow(self, setting: Setting) -> None:
         """Show whatever somebody releases by hand, until cancelled."""
@@ -75,7 +78,9 @@ class Story:
     async def _watch(self, setting: Setting, watch: Watch, *, forever: bool = False) -> None:
         try:
             while not watch.ended and (forever or monotonic() < watch.since + GIVEN_UP_AFTER):
-                self.screen.show(watch.moment())
+                moment = watch.moment()
+                if forever or watch.revision:
+                    self.screen.show(moment)
                 setting.check_controller()
                 await asyncio.sleep(TICK)
                 if forever:

@@ -12,11 +12,11 @@ from e2e.demo.record import SLOW, Record
 
 @dataclass(frozen=True)
 class Rest:
-    """What the cluster is like once git has taken the bad versions back."""
+    """What the cluster is like at the end, when git names the version that runs."""
 
     image: str
-    seconds: float
-    """From the write to Healthy."""
+    seconds: float | None
+    """From git's way back to this image until Healthy; None if git never named another."""
     kept_pods: bool
     """Whether no pod was started or ended for it."""
     differences: Mapping[str, Sequence[str]]
@@ -67,13 +67,13 @@ def table(records: Sequence[Record]) -> Table:
         "why": [record.reason or "–" for record in records],
         "seconds in all": [f"{record.seconds:.0f} s" for record in records],
         "seconds per step": [steps(record) for record in records],
-        "clients saw": [clients_saw(record) for record in records],
-        "the canary gave": [canary_gave(record) for record in records],
+        "failed requests, of clients": [clients_saw(record) for record in records],
+        "errors that the canary gave": [canary_gave(record) for record in records],
         "first bad request to weight 0": [seconds(record.bad_seconds) for record in records],
         "weight 0 to its last request": [
             seconds(record.last_after if record.release.ailment else None) for record in records
         ],
-        "afterwards as in git": [_as_in_git(record.differences) for record in records],
+        "afterwards as in git": [_as_in_git(record) for record in records],
         "as it should be": ["no" if record.problems() else "yes" for record in records],
     }
     for name, cells in lines.items():
@@ -81,7 +81,8 @@ def table(records: Sequence[Record]) -> Table:
     return result
 
 
-def _as_in_git(differences: Mapping[str, Sequence[str]]) -> str:
+def _as_in_git(record: Record) -> str:
+    differences = record.differences
     if not differences:
         return "not looked at"
     ordered = sorted(differences, key=lambda kind: bool(differences[kind]))
@@ -89,17 +90,19 @@ def _as_in_git(differences: Mapping[str, Sequence[str]]) -> str:
         f"{', '.join(kinds)} {'no' if differs else 'yes'}"
         for differs, kinds in groupby(ordered, key=lambda kind: bool(differences[kind]))
     ]
-    return "; ".join(said)
+    # Git still says the bad version: its template is in the Deployment, and the gate's pause holds it.
+    return "; ".join(said) + (" (but held, with no pod of it)" if record.outcome == "Reverted" else "")
 
 
 def at_rest(rest: Rest) -> str:
     """A sentence about the end."""
     kinds = ", ".join(rest.differences)
     same = "are what git says" if not any(rest.differences.values()) else "are NOT what git says"
-    return (
-        f"back to {rest.image} in git: Healthy after {rest.seconds:.1f} s,"
-        f" {'no pod touched' if rest.kept_pods else 'PODS WERE CHANGED'}; at rest {kinds} {same}"
-    )
+    end = f"at rest with {rest.image}, {kinds} {same}"
+    if rest.seconds is None:
+        return end
+    pods = "no pod touched" if rest.kept_pods else "PODS WERE CHANGED"
+    return f"back to {rest.image} in git: Healthy after {rest.seconds:.1f} s, {pods}; {end}"
 
 
 def show(console: Console, records: Sequence[Record], rest: Rest | None, problems: Sequence[str]) -> None:

@@ -74,7 +74,7 @@ class Watch:
             verdict=str(verdict.get("result") or ""),
             failures=int(verdict.get("failures") or 0),
             stable_pods=sight.ready(sight.status.get("stable")),
-            canary_pods=sight.ready(revision) if revision else 0,
+            canary_pods=sight.ready(revision) if revision != sight.status.get("stable") else 0,
             message=sight.message,
             sent=self.load.sent - self._sent,
             failed=len(self.load.failures(self.since)),

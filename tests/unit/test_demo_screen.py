@@ -41,7 +41,7 @@ def test_what_is_not_known_is_a_dash() -> None:
 
 def test_a_phase_around_the_steps_goes_by_its_own_name() -> None:
     assert replace(AT, phase="Reverting").place == "reverting"
-    assert replace(AT, phase="Progressing", step="").place == "progressing"
+    assert replace(AT, phase="Progressing", step="0/5").place == "preparing"
     assert replace(AT, phase="Paused").place == "step 1/5"
 
 

@@ -45,7 +45,10 @@ def test_the_summary_holds_every_figure_of_each_release() -> None:
 def test_at_rest_everything_is_what_git_says() -> None:
     assert at_rest(REST) == (
         "back to demo:1.1.0 in git: Healthy after 3.2 s, no pod touched;"
-        " at rest VirtualService, DestinationRule, Deployment are what git says"
+        " at rest with demo:1.1.0, VirtualService, DestinationRule, Deployment are what git says"
+    )
+    assert at_rest(replace(REST, seconds=None)) == (
+        "at rest with demo:1.1.0, VirtualService, DestinationRule, Deployment are what git says"
     )
     assert REST.problems() == []
 
@@ -63,7 +66,7 @@ def test_pods_that_were_changed_on_the_way_back_are_a_problem() -> None:
 
 def test_a_release_that_left_something_behind_says_where() -> None:
     left = replace(REVERTED, differences={**CLEAN, "VirtualService": ["spec: more"]})
-    assert "DestinationRule, Deployment yes; VirtualService no" in shown([left], REST)
+    assert "DestinationRule, Deployment yes; VirtualService no (but held, with no pod" in shown([left], REST)
 
 
 def test_problems_are_told_and_then_nothing_is_called_as_it_should_be() -> None:
