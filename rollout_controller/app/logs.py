@@ -13,7 +13,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 REDACTED: Final = "[redacted]"
 
-_SECRET_KEYS = re.compile(r"(?i)token|password|passwd|secret|authorization|cookie|api[_-]?key|private[_-]?key")
+_SECRET_KEYS = re.compile(
+    r"(?i)token|password|passwd|secret|authorization|cookie|api[_-]?key|private[_-]?key"
+)
 _SECRET_TEXTS: Final = (
     re.compile(r"(?i)(\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}"),
     re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from kubernetes_asyncio.client import Configuration
@@ -32,6 +32,7 @@ from rollout_controller.ports import Key, Kind
 _PASSES_END_WITHIN: Final = 3.0
 _EVENTS_END_WITHIN: Final = 0.5
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -56,10 +57,17 @@ async def run(settings: Settings, build: Build = build) -> None:
     log.info("starting", version=version("rollout-controller"), namespaces=settings.namespace or "all")
     for name in unknown_settings(os.environ):
         log.warning("this environment variable sets nothing: misspelt?", variable=name)
-    configuration = await load(settings.kubeconfig, settings.context)
+    configuration = await _unless(stop, load(settings.kubeconfig, settings.context))
+    if configuration is not None:
+        await _run(settings, build, configuration, stop)
+    log.info("stopped")
+
+
+async def _run(settings: Settings, build: Build, configuration: Configuration, stop: asyncio.Event) -> None:
     instruments = Instruments()
     async with _rest(configuration, instruments) as calls, _rest(configuration, instruments) as watches:
-        await _expect_rollouts(calls, configuration.host, settings.namespaces[0])
+        if not await _unless(stop, _expect_rollouts(calls, configuration.host, settings.namespaces[0])):
+            return
         machine = _assemble(settings, build, instruments, calls, watches)
         health = Health(machine.cache.missing, instruments.page)
         await health.start(*settings.health)
@@ -67,7 +75,6 @@ async def run(settings: Settings, build: Build = build) -> None:
             await _operate(machine, stop)
         finally:
             await health.stop()
-    log.info("stopped")
 
 
 def _assemble(
@@ -95,15 +102,11 @@ async def _operate(machine: _Machine, stop: asyncio.Event) -> None:
     machine.events.start()
     machine.cache.start(machine.loop.wake)
     try:
-        filled = asyncio.create_task(machine.cache.synced(), name="sync")
-        beside.append(filled)
-        if not await _first(stop, filled):
+        if not await _unless(stop, _prepare(machine)):
             return
-        log.info("caches are filled", rollouts=len(machine.cache.rollouts()))
-        await machine.work.prepare()
         beside += [asyncio.ensure_future(task()) for task in machine.work.tasks]
         machine.loop.start()
-        if await _first(stop, *(task for task in beside if task is not filled)):
+        if await _first(stop, *beside):
             raise RuntimeError("a task that runs as long as the controller ended by itself")
     finally:
         cut = await machine.loop.stop(_PASSES_END_WITHIN)
@@ -116,7 +119,24 @@ async def _operate(machine: _Machine, stop: asyncio.Event) -> None:
         await machine.events.stop(_EVENTS_END_WITHIN)
 
 
-async def _first(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> bool:
+async def _prepare(machine: _Machine) -> bool:
+    await machine.cache.synced()
+    log.info("caches are filled", rollouts=len(machine.cache.rollouts()))
+    await machine.work.prepare()
+    return True
+
+
+async def _unless(stop: asyncio.Event, beginning: Coroutine[Any, Any, T]) -> T | None:
+    """The result of something, None if told to stop before it was there."""
+    task = asyncio.create_task(beginning)
+    try:
+        return task.result() if await _first(stop, task) else None
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _first(stop: asyncio.Event, *tasks: asyncio.Task[Any]) -> bool:
     """Wait until told to stop (False) or until a task ends (True); a task's error is raised."""
     told = asyncio.create_task(stop.wait())
     try:
@@ -137,7 +157,7 @@ async def _rest(configuration: Configuration, instruments: Instruments) -> Async
         await rest.close()
 
 
-async def _expect_rollouts(rest: Rest, host: str, namespace: str) -> None:
+async def _expect_rollouts(rest: Rest, host: str, namespace: str) -> bool:
     """Find out in one call whether there is an API server, knows Rollouts and lets us read them."""
     path = collection(Kind.ROLLOUT, namespace)
     request = Request("list", Kind.ROLLOUT.plural, "GET", path, {"limit": "1"})
@@ -161,6 +181,7 @@ async def _expect_rollouts(rest: Rest, host: str, namespace: str) -> None:
         raise StartError(
             f"the API server at {host} answered {answer.code}: {answer.body.get('message') or 'no reason'}"
         )
+    return True
 
 
 def _stopped_by_signals() -> asyncio.Event:

@@ -1,0 +1,334 @@
+"""The controller as a process: how it starts, tells how it is, and above all how it ends."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.localcluster import LocalCluster, http
+from e2e.localcluster.layout import LOCAL, REPOSITORY
+from e2e.localcluster.netns import die_with_parent
+from e2e.tests import proxy
+from e2e.tests.support import Namespace, wait_for
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("installed")]
+
+CLI = ("-m", "rollout_controller.cli.main", "run")
+
+
+class Process:
+    """A controller that was started, its log, and how it ended."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log; every line of it must be a JSON object."""
+        return [json.loads(line) for line in self.log.splitlines()]
+
+    async def logged(self, event: str, within: float = 30) -> dict[str, Any]:
+        """Wait for a line with this event."""
+
+        async def found() -> dict[str, Any] | None:
+            assert self._process.returncode is None, f"it ended by itself:\n{self.log}"
+            return next((line for line in self.lines() if line["event"] == event), None)
+
+        return await wait_for(found, f"the line {event!r} in the log", within, every=0.05)
+
+    async def ended(self, within: float = 30) -> int:
+        """Wait for its end; the exit status."""
+        return await asyncio.wait_for(self._process.wait(), within)
+
+    async def terminate(self, within: float = 10) -> tuple[int, float]:
+        """SIGTERM; exit status and seconds."""
+        begun = monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        return await self.ended(within), monotonic() - begun
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def fetch(self, path: str) -> tuple[int, str]:
+        address = (await self.logged("serving health and metrics"))["address"]
+        answer = await http.request("GET", LOCAL, int(address.rpartition(":")[2]), path)
+        return answer.status, answer.text
+
+
+@asynccontextmanager
+async def started(folder: Path, kubeconfig: Path, namespace: str, *program: str) -> AsyncIterator[Process]:
+    """A controller, killed at the end if it still runs."""
+    flags = (
+        f"--kubeconfig={kubeconfig}",
+        f"--namespace={namespace}",
+        "--health-address=127.0.0.1:0",
+        "--log-format=json",
+    )
+    path = folder / "log"
+    with path.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *(program or CLI),
+            *flags,
+            cwd=REPOSITORY,
+            env={k: v for k, v in os.environ.items() if not k.startswith("ROLLOUT_CONTROLLER_")},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,
+        )
+    try:
+        yield Process(process, path)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def rollouts(namespace: Namespace, *names: str) -> None:
+    """Rollouts of a Deployment that does not exist."""
+    istio = {
+        "virtualServices": [{"name": "web"}],
+        "destinationRule": {"name": "web", "stableSubset": "stable", "canarySubset": "canary"},
+    }
+    for name in names:
+        spec = {"workload": {"deployment": name}, "traffic": {"istio": istio}, "strategy": {"canary": {}}}
+        await namespace.apply(
+            {
+                "apiVersion": "rollout-controller.dev/v1alpha1",
+                "kind": "Rollout",
+                "metadata": {"name": name},
+                "spec": {**spec, "analysis": {"checks": [{"errorRate": {"max": "1%"}}]}},
+            }
+        )
+
+
+def diary(folder: Path) -> list[str]:
+    path = folder / "diary"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+async def written(folder: Path, line: str, within: float = 30) -> None:
+    async def there() -> bool:
+        return line in diary(folder)
+
+    await wait_for(there, f"{line!r} in the diary", within, every=0.02)
+
+
+def slow(seconds: float, folder: Path) -> tuple[str, ...]:
+    return ("-m", "e2e.tests.slowpass", str(seconds), str(folder / "diary"))
+
+
+async def test_sigterm_ends_an_idle_controller_at_once(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    async with started(tmp_path, cluster.kubeconfig, namespace.name) as process:
+        await process.logged("caches are filled")
+        status, seconds = await process.terminate()
+        assert status == 0, process.log
+        assert seconds < 2
+        assert process.lines()[-1]["event"] == "stopped"
+
+
+async def test_sigterm_lets_running_passes_end_and_begins_no_other(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await rollouts(namespace, "web", "pay")
+    async with started(tmp_path, cluster.kubeconfig, namespace.name, *slow(1.5, tmp_path)) as process:
+        await written(tmp_path, "begin web")
+        await written(tmp_path, "begin pay")
+        status, seconds = await process.terminate()
+        assert status == 0, process.log
+        assert seconds < 5
+        assert sorted(diary(tmp_path)) == ["begin pay", "begin web", "end pay", "end web"]
+
+
+async def test_sigterm_cuts_a_pass_that_would_take_too_long_and_still_exits_0_in_time(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await rollouts(namespace, "web")
+    async with started(tmp_path, cluster.kubeconfig, namespace.name, *slow(60, tmp_path)) as process:
+        await written(tmp_path, "begin web")
+        status, seconds = await process.terminate()
+        assert status == 0, process.log
+        assert 2 < seconds < 5
+        assert diary(tmp_path) == ["begin web", "cut web"]
+
+
+async def test_sigterm_before_the_caches_are_filled_is_obeyed(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    async with proxy.before(cluster, tmp_path) as (door, kubeconfig):
+        door.hang()
+        async with started(tmp_path, kubeconfig, namespace.name) as process:
+            await process.logged("starting")
+            status, seconds = await process.terminate()
+            assert status == 0, process.log
+            assert seconds < 2
+
+
+async def test_sigterm_while_the_api_server_hangs_is_obeyed_in_time(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await rollouts(namespace, "web")
+    async with (
+        proxy.before(cluster, tmp_path) as (door, kubeconfig),
+        started(tmp_path, kubeconfig, namespace.name) as process,
+    ):
+        await process.logged("caches are filled")
+        door.hang()
+        await rollouts(namespace, "pay")
+        status, seconds = await process.terminate()
+        assert status == 0, process.log
+        assert seconds < 5
+
+
+async def test_a_second_signal_ends_it_at_once(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await rollouts(namespace, "web")
+    async with started(tmp_path, cluster.kubeconfig, namespace.name, *slow(60, tmp_path)) as process:
+        await written(tmp_path, "begin web")
+        begun = monotonic()
+        process.signal(signal.SIGTERM)
+        await process.logged("told to stop")
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == -signal.SIGTERM
+        assert monotonic() - begun < 1.5
+
+
+async def test_it_is_ready_only_when_everything_was_read_and_says_what_is_missing(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await rollouts(namespace, "web")
+    kubeconfig = await reader_of_rollouts(namespace, tmp_path)
+    async with started(tmp_path, kubeconfig, namespace.name) as process:
+        status, text = await process.fetch("/readyz")
+        assert status == 503
+
+        async def forbidden() -> str | None:
+            text = (await process.fetch("/readyz"))[1]
+            return text if text.count("is forbidden") == text.count("\n") == 6 else None
+
+        text = await wait_for(forbidden, "all other kinds to be forbidden")
+        assert 'cannot list resource "virtualservices" in API group "networking.istio.io"' in text
+        assert "rollouts in" not in text
+        assert (await process.fetch("/healthz"))[0] == 200
+        # Without pods and routes nothing is decided.
+        assert 'rollout_controller_passes_total{result="ok"}' not in (await process.fetch("/metrics"))[1]
+        assert (await process.terminate())[0] == 0
+
+
+async def reader_of_rollouts(namespace: Namespace, folder: Path) -> Path:
+    rules = [{"apiGroups": ["rollout-controller.dev"], "resources": ["rollouts"], "verbs": ["list", "watch"]}]
+    group = "rbac.authorization.k8s.io"
+    await namespace.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader"}},
+        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": {"name": "reader"}, "rules": rules},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "reader"},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "reader"},
+            "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": namespace.name}],
+        },
+    )
+    token = (await namespace.kubectl("create", "token", "reader")).check().stdout.strip()
+    return with_token(namespace.cluster, folder, token)
+
+
+def with_token(cluster: LocalCluster, folder: Path, token: str) -> Path:
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    path = folder / "with-token"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+async def test_nobody_without_rights_gets_further_than_one_sentence(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    kubeconfig = with_token(cluster, tmp_path, "nobody")
+    async with started(tmp_path, kubeconfig, namespace.name) as process:
+        assert await process.ended() == 1
+        sentence = process.log.splitlines()[-1]
+        assert sentence.startswith("rollout-controller: the API server at https://")
+        assert "does not let us in: Unauthorized; check the user of the kubeconfig" in sentence
+        assert "Traceback" not in process.log
+
+
+async def test_rollouts_have_metrics_as_long_as_they_exist(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await rollouts(namespace, "web")
+    async with started(tmp_path, cluster.kubeconfig, namespace.name) as process:
+        mine = f'rollout_controller_rollout_weight{{namespace="{namespace.name}",rollout="web"}} 0.0'
+
+        async def shown() -> bool:
+            return mine in (await process.fetch("/metrics"))[1].splitlines()
+
+        await wait_for(shown, "the Rollout's weight in /metrics")
+        text = (await process.fetch("/metrics"))[1]
+        assert 'rollout_controller_api_calls_total{code="200",resource="rollouts",verb="watch"}' in text
+        (await namespace.kubectl("delete", "rollout", "web", "--timeout=20s")).check()
+
+        async def gone() -> bool:
+            return 'rollout="web"' not in (await process.fetch("/metrics"))[1]
+
+        await wait_for(gone, "the Rollout to be gone from /metrics")
+        assert (await process.terminate())[0] == 0
+
+
+async def test_idle_rollouts_make_no_calls(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    names = [f"idle{n}" for n in range(20)]
+    await rollouts(namespace, *names)
+    async with started(tmp_path, cluster.kubeconfig, namespace.name) as process:
+        await process.logged("caches are filled")
+
+        async def calls() -> dict[str, float]:
+            lines = (await process.fetch("/metrics"))[1].splitlines()
+            counted = (line.rsplit(" ", 1) for line in lines if "_api_calls_total{" in line)
+            return {k: float(v) for k, v in counted if 'verb="watch"' not in k and 'verb="relist"' not in k}
+
+        async def settled() -> bool:
+            before = await calls()
+            await asyncio.sleep(2)
+            return await calls() == before
+
+        await wait_for(settled, "two seconds without a call", 60)
+        before = await calls()
+        await asyncio.sleep(8)  # what is measured: how many calls are made in this time
+        assert await calls() == before
+        assert (await process.terminate())[0] == 0
+
+
+async def test_lines_about_a_rollout_name_it_and_no_line_has_the_token(
+    cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    await rollouts(namespace, "web")
+    async with started(tmp_path, cluster.kubeconfig, namespace.name, *slow(0.1, tmp_path)) as process:
+        await written(tmp_path, "end web")
+        (await namespace.kubectl("delete", "rollout", "web", "--wait=false")).check()
+        assert (await process.terminate())[0] == 0
+        for line in process.lines():
+            assert {"time", "level", "event"} <= set(line)
+            if "rollout" in line:
+                assert (line["namespace"], line["rollout"]) == (namespace.name, "web")
+                assert "stage" in line
+        assert cluster.token not in process.log
