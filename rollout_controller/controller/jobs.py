@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from rollout_controller.api.spec import Analysis
 from rollout_controller.controller.observe import Sighting
-from rollout_controller.core.conditions import desired_weight, handed_over
+from rollout_controller.core.conditions import canary_share, desired_weight, handed_over, leftovers
 from rollout_controller.core.judge import Thresholds
 from rollout_controller.core.judge_checks import Check, ErrorRate, Latency
-from rollout_controller.core.model import Facts, Hash, Phase, StageKey
+from rollout_controller.core.model import Facts, Hash, Observed, Phase, StageKey
 from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.ports import Json
 from rollout_controller.prometheus.promql import Scope
@@ -20,60 +21,99 @@ _JUDGED = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING})
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One stretch of a release. `key` is None where only `busy` is asked: while pods are drained.
+class Stretch:
+    """What is judged: the stage, whose pods, by what, and since when its traffic is settled.
 
-    `evidence_from` is when requests begin to count: settled, and warm; `sides` are each revision's pods.
+    `ready` are the canary's pods that are ready now, each with the time since when; `failures` those that
+    the status tells of this stage, which count if nobody here has judged it yet.
     """
 
-    canary: Hash
-    key: StageKey | None
+    key: StageKey
     scope: Scope
-    sides: Mapping[Hash, Scope]
     thresholds: Thresholds
     interval: timedelta
     window: timedelta
-    evidence_from: datetime
-    failures: int
-    asks_busy: bool
+    warmup: timedelta
+    settled: datetime
+    ready: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
+    failures: int = 0
 
-    @property
-    def stretch(self) -> tuple[object, ...]:
-        """What makes a new stretch: its evidence and failures start anew."""
-        return (self.canary, self.key, self.asks_busy)
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to judge, if anything, and after which revisions' requests to ask, because they are drained."""
+
+    stretch: Stretch | None
+    drained: Mapping[Hash, Scope] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def job_of(sighting: Sighting, facts: Facts, settle: timedelta) -> Job | None:
-    """The job that these facts give, None while no canary is to be judged or drained."""
-    snapshot = sighting.snapshot
-    if snapshot is None or facts.canary is None or facts.stable is None:
+    """The job that these facts give, None while nothing is to be judged or drained."""
+    if sighting.snapshot is None:
         return None
-    judged = facts.phase in _JUDGED and facts.key is not None and not handed_over(sighting.observed)
-    drains = facts.phase in {Phase.PROMOTING, Phase.REVERTING}
-    if not judged and not drains:
+    stretch = _stretch(sighting, facts, settle)
+    drained = _drained(sighting, facts)
+    return Job(stretch, drained) if stretch is not None or drained else None
+
+
+def _stretch(sighting: Sighting, facts: Facts, settle: timedelta) -> Stretch | None:
+    snapshot, observed, key = sighting.snapshot, sighting.observed, facts.key
+    if snapshot is None or key is None or facts.phase not in _JUDGED or handed_over(observed):
         return None
-    namespace, deployment = snapshot.namespace, snapshot.routing.deployment
-    scope = Scope.of(namespace, deployment, canary=facts.canary, stable=facts.stable)
-    sides = {
-        facts.canary: scope,
-        facts.stable: Scope.of(namespace, deployment, canary=facts.stable, stable=facts.canary),
-    }
+    if facts.stable is None or facts.at is None:
+        return None
     analysis = snapshot.spec.analysis
-    settled = (facts.since or sighting.observed.now) + settle
-    return Job(
-        canary=facts.canary,
-        key=facts.key if judged else None,
-        scope=scope,
-        sides=sides,
+    return Stretch(
+        key=key,
+        scope=Scope.of(
+            snapshot.namespace, snapshot.routing.deployment, canary=key.canary, stable=facts.stable
+        ),
         thresholds=Thresholds(
-            checks_of(analysis), analysis.min_requests, analysis.failure_limit, desired_weight(facts)
+            checks=checks_of(analysis),
+            min_requests=analysis.min_requests,
+            failure_limit=analysis.failure_limit,
+            weight=facts.at.weight,
+            share=min(desired_weight(facts), canary_share(observed, facts)[0]),
         ),
         interval=analysis.interval,
         window=analysis.window,
-        evidence_from=max(settled, _warm(snapshot.pods, facts.canary, analysis.warmup) or settled),
-        failures=facts.failures if facts.key is not None else 0,
-        asks_busy=drains,
+        warmup=analysis.warmup,
+        settled=key.since + settle,
+        ready=_ready(snapshot.pods, key.canary),
+        failures=facts.failures,
     )
+
+
+def _drained(sighting: Sighting, facts: Facts) -> Mapping[Hash, Scope]:
+    """Both sides while a release ends, and canaries that no release owns any more."""
+    snapshot = sighting.snapshot
+    if snapshot is None:
+        return {}
+    revisions = _ending(facts) + [pods.hash for pods in leftovers(sighting.observed) if pods.existing]
+    return {
+        revision: Scope.of(
+            snapshot.namespace,
+            snapshot.routing.deployment,
+            canary=revision,
+            stable=_other(sighting.observed, facts, revision),
+        )
+        for revision in revisions
+    }
+
+
+def _ending(facts: Facts) -> list[Hash]:
+    if facts.phase not in {Phase.PROMOTING, Phase.REVERTING}:
+        return []
+    return [revision for revision in (facts.canary, facts.stable) if revision is not None]
+
+
+def _other(observed: Observed, facts: Facts, revision: Hash) -> Hash:
+    """The side that is scraped all the time, by which a new pod is told from a Prometheus that was away."""
+    if revision == facts.stable and facts.canary is not None:
+        return facts.canary
+    if facts.stable is not None:
+        return facts.stable
+    return observed.workload.target if observed.workload is not None else revision
 
 
 def checks_of(analysis: Analysis) -> tuple[Check, ...]:
@@ -88,17 +128,14 @@ def checks_of(analysis: Analysis) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def _warm(pods: list[Json], canary: Hash, warmup: timedelta) -> datetime | None:
-    """When the youngest ready canary pod has been ready for `warmup`, None without warmup or pods."""
-    if not warmup:
-        return None
-    ready = [
-        datetime.fromisoformat(condition["lastTransitionTime"].replace("Z", "+00:00")).astimezone(UTC)
+def _ready(pods: list[Json], canary: Hash) -> Mapping[str, datetime]:
+    """The canary's ready pods, and since when each is."""
+    return {
+        pod["metadata"]["name"]: datetime.fromisoformat(condition["lastTransitionTime"]).astimezone(UTC)
         for pod in pods
         if (pod["metadata"].get("labels") or {}).get(HASH_LABEL) == canary
         for condition in (pod.get("status") or {}).get("conditions") or []
         if condition["type"] == "Ready"
         and condition["status"] == "True"
-        and "lastTransitionTime" in condition
-    ]
-    return max(ready) + warmup if ready else None
+        and condition.get("lastTransitionTime")
+    }

@@ -1,84 +1,93 @@
 """Judges running releases, each in a task of its own, and keeps the newest verdict for the passes to read.
 
 A pass says after each look what there is to judge from now on and never waits for an answer; a verdict
-that changes wakes the Rollout. Prometheus is asked by few at a time: a slow one delays verdicts, no passes.
+that changes wakes the Rollout. Prometheus is asked for few Rollouts at a time: a slow one delays verdicts, no
+passes. Nothing here decides: `looks` says what to ask and when, `core.judge` what it means.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
 import structlog
 
-from rollout_controller.controller.jobs import Job, job_of
+from rollout_controller.controller.jobs import Job, Stretch, job_of
+from rollout_controller.controller.looks import Looker, Memory, after_fault, next_look, next_question
 from rollout_controller.controller.observe import Sighting
-from rollout_controller.core.judge import Judgement, Look, Nothing, begin, enough, failing, fold
-from rollout_controller.core.judge_checks import Latency
-from rollout_controller.core.judge_counts import Sides
-from rollout_controller.core.model import Facts, Hash, Verdict
+from rollout_controller.core.judge import Judgement, Look, Nothing, begin, fold
+from rollout_controller.core.model import Facts, Hash, StageKey, Verdict
 from rollout_controller.ports import Clock, Key, Metrics, MetricsError
-from rollout_controller.prometheus.evidence import Evidence, Scrapes, read_evidence, read_scrapes
 from rollout_controller.prometheus.promql import Labels, Scope
 
 AT_ONCE: Final = 8
-"""Evaluations that may be under way at the same time."""
-SCRAPES: Final = 3
-"""A window holds at least so many scrapes."""
-QUIET_EVERY: Final = timedelta(seconds=1)
-QUIET_SPAN: Final = timedelta(seconds=5)
+"""Rollouts for which Prometheus is asked at the same time."""
+BROKEN: Final = timedelta(seconds=30)
+"""The pause after a defect of ours, which the log tells."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Run:
-    """One release that is judged: the job, the fold, and what was said of who is still sent requests."""
+    """One release: what is asked of it, the state of its gate, and when Prometheus is asked next."""
 
     job: Job
+    look_at: datetime
+    ask_at: datetime
     state: Judgement | None = None
     busy: Mapping[Hash, bool | None] = field(default_factory=lambda: MappingProxyType({}))
+    memory: Memory = field(default_factory=Memory)
+    faults: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
 
 class Judging:
-    """The evaluator. `wake` is called when a result, a count of failures or a busy side changes."""
+    """The evaluator. `wake` is called when a result, a count of failures or a busy side changes.
+
+    `settle` is how long after its beginning a stage's requests begin to count.
+    """
 
     def __init__(
         self, metrics: Metrics, clock: Clock, labels: Labels, settle: timedelta, wake: Callable[[Key], None]
     ) -> None:
-        self._metrics = metrics
+        self._looker = Looker(metrics, labels)
         self._clock = clock
-        self._labels = labels
         self._settle = settle
         self._wake = wake
         self._runs: dict[Key, _Run] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     def judge(self, key: Key, sighting: Sighting | None, facts: Facts | None) -> None:
-        """What is to be judged from now on; nothing if no release runs."""
-        job = job_of(sighting, facts, self._settle) if sighting is not None and facts is not None else None
+        """What a pass has seen and decided; nothing of it is judged any more if the Rollout is gone."""
+        if sighting is None or facts is None:
+            self.watch(key, None)
+        elif sighting.snapshot is not None:
+            self.watch(key, job_of(sighting, facts, self._settle))
+
+    def watch(self, key: Key, job: Job | None) -> None:
+        """Judge this from now on; None forgets the release and its verdict."""
         run = self._runs.get(key)
         if job is None:
-            if run is not None and run.task is not None:
-                run.task.cancel()
-            self._runs.pop(key, None)
+            if run is not None:
+                del self._runs[key]
+                _cancel(run)
             return
-        if run is not None and run.job.stretch == job.stretch:
-            run.job = job
-            return
-        if run is not None and run.task is not None:
-            run.task.cancel()
-        state = begin(job.key, self._clock.now(), job.failures) if job.key is not None else None
-        if run is not None and run.state is not None and run.state.failed and run.job.canary == job.canary:
-            state = run.state
-        fresh = _Run(job, state, run.busy if run is not None else MappingProxyType({}))
-        self._runs[key] = fresh
-        fresh.task = asyncio.create_task(self._judge_on(key, fresh), name=f"judge {key}")
+        now = self._clock.now()
+        if run is None:
+            run = _Run(job, now, now)
+            self._runs[key] = run
+            self._take(run, None, job, now)
+            run.task = asyncio.create_task(self._keep(key, run), name=f"judge {key}")
+        else:
+            before, run.job = run.job, job
+            self._take(run, before, job, now)
 
     def verdict(self, key: Key) -> Verdict | None:
         """The newest verdict on this Rollout's canary, None if nothing is judged."""
@@ -92,103 +101,114 @@ class Judging:
 
     async def close(self) -> None:
         """End all tasks."""
-        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        runs = list(self._runs.values())
         self._runs.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for run in runs:
+            _cancel(run)
+        await asyncio.gather(*(run.task for run in runs if run.task), return_exceptions=True)
 
-    async def _judge_on(self, key: Key, run: _Run) -> None:
+    def _take(self, run: _Run, before: Job | None, job: Job, now: datetime) -> None:
+        """Note what is new in a job: another stretch begins anew, but for a failure of the same canary."""
+        stretch, old = job.stretch, before.stretch if before is not None else None
+        if before is None or job.drained.keys() != before.drained.keys():
+            run.ask_at = now
+            run.busy = MappingProxyType({r: b for r, b in run.busy.items() if r in job.drained})
+            run.changed.set()
+        if stretch is None:
+            return
+        run.memory.meet(stretch)
+        state = run.state
+        if state is None or state.verdict.key != stretch.key:
+            if state is None or not (state.failed and state.verdict.key.canary == stretch.key.canary):
+                failures = stretch.failures if state is None else 0
+                run.state = begin(stretch.key, now, min(failures, stretch.thresholds.failure_limit - 1))
+            run.look_at = next_look(stretch, run.memory, now)
+            run.changed.set()
+        elif old is None or _terms(old) != _terms(stretch):
+            run.look_at = min(run.look_at, next_look(stretch, run.memory, now))
+            run.changed.set()
+
+    async def _keep(self, key: Key, run: _Run) -> None:
+        """Look and ask whenever it is time, until cancelled."""
         structlog.contextvars.bind_contextvars(namespace=key.namespace, rollout=key.name)
         while True:
-            await asyncio.sleep(self._pause(run).total_seconds())
-            try:
-                async with self._slots:
-                    if run.job.asks_busy:
-                        await self._ask_busy(key, run)
-                    if run.job.key is not None:
-                        await self._evaluate(key, run)
-            except Exception:
-                log.exception("an evaluation broke; the release is not judged until the next one")
+            due = [run.look_at] if run.job.stretch is not None else []
+            due += [run.ask_at] if run.job.drained else []
+            wait = (min(due) - self._clock.now()).total_seconds() if due else None
+            if wait is None or wait > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await run.changed.wait()
+                run.changed.clear()
+                continue
+            async with self._turns:
+                await self._turn(key, run)
 
-    def _pause(self, run: _Run) -> timedelta:
-        """Until the next evaluation: the user's interval, and none before there is evidence."""
-        if run.job.key is None:
-            return QUIET_EVERY
-        pause = run.job.interval if run.state is not None and run.state.newest is not None else timedelta(0)
-        first = run.job.evidence_from - self._clock.now()
-        return max(pause, first, min(run.job.interval, timedelta(seconds=1)))
+    async def _turn(self, key: Key, run: _Run) -> None:
+        job, now = run.job, self._clock.now()
+        try:
+            if job.drained and run.ask_at <= now:
+                run.ask_at = next_question(run.memory, now)
+                await self._ask(key, run, job.drained)
+            if job.stretch is not None and run.look_at <= now:
+                run.look_at = now + job.stretch.interval
+                await self._look(key, run, job.stretch)
+        except Exception:
+            log.exception("the gate could not be judged")
+            run.ask_at = run.look_at = self._clock.now() + BROKEN
 
-    async def _evaluate(self, key: Key, run: _Run) -> None:
-        job, state = run.job, run.state
-        if state is None:
+    async def _look(self, key: Key, run: _Run, stretch: Stretch) -> None:
+        before, now = run.state, self._clock.now()
+        if before is None or before.verdict.key != stretch.key:
             return
         try:
-            look: Look | Nothing = await self._look(job, state)
+            look: Look | Nothing = await self._looker.look(stretch, before, run.memory, now)
+            run.faults = 0
         except MetricsError as fault:
             look = Nothing(str(fault))
-        after = fold(state, look, job.thresholds, self._clock.now())
-        run.state = after
-        before = state.verdict
-        told = (before.result, before.failures) != (after.verdict.result, after.verdict.failures)
-        if told or not before.readings:
-            log.info(
-                "verdict",
-                result=after.verdict.result,
-                failures=after.verdict.failures,
-                sentence=after.verdict.sentence,
-                stage_index=after.verdict.key.index,
-            )
-            self._wake(key)
+            run.faults += 1
+        if run.state is not before:
+            return  # A new stretch began meanwhile: this look is none of its own.
+        run.state = fold(before, look, stretch.thresholds, now)
+        after = run.state.verdict
+        if run.faults:
+            run.look_at = after_fault(stretch, now, run.faults)
+        else:
+            requests = look.sides.requests if isinstance(look, Look) else 0
+            run.look_at = next_look(stretch, run.memory, now, requests=requests, needed=after.needed)
+        self._tell(key, before.verdict, after)
 
-    async def _look(self, job: Job, state: Judgement) -> Look | Nothing:
-        now = self._clock.now()
-        since = now - job.evidence_from
-        if since <= timedelta(0):
-            return Nothing("waiting for the canary's first requests")
-        scrapes = await read_scrapes(self._metrics, self._labels, job.scope, job.window * 2)
-        window, remark = _window(job, scrapes)
-        evidence = await self._read(job, min(window, since))
-        if since > window and not enough(evidence.sides, job.thresholds):
-            evidence = await self._read(job, since)
-            window = since
-        if evidence.newest is None and evidence.sides.canary is None and evidence.sides.stable is None:
-            return Nothing("Prometheus knows no requests of these pods yet")
-        covered = scrapes.canary_for is not None and timedelta(seconds=scrapes.canary_for) >= min(
-            window, since
+    def _tell(self, key: Key, before: Verdict, after: Verdict) -> None:
+        first = not before.readings and bool(after.readings)
+        if (before.result, before.failures) == (after.result, after.failures) and not first:
+            return
+        log.info(
+            "verdict",
+            result=after.result,
+            failures=after.failures,
+            sentence=after.sentence,
+            stage_index=after.key.index,
         )
-        look = Look(evidence.sides, None, evidence.newest, covered, True, remark)
-        if state.counted is not None and failing(look, job.thresholds):
-            fresh: Sides = (await self._read(job, now - state.counted)).sides
-            look = replace(look, fresh=fresh)
-        return look
+        self._wake(key)
 
-    async def _read(self, job: Job, span: timedelta) -> Evidence:
-        histogram = any(isinstance(check, Latency) for check in job.thresholds.checks)
-        return await read_evidence(self._metrics, self._labels, job.scope, span, histogram=histogram)
-
-    async def _ask_busy(self, key: Key, run: _Run) -> None:
-        """Whether the pods of each side were sent anything in the last seconds."""
+    async def _ask(self, key: Key, run: _Run, drained: Mapping[Hash, Scope]) -> None:
+        """Whether the pods of each of these revisions were sent anything in the last scrapes."""
         asked: dict[Hash, bool | None] = {}
-        for revision, scope in run.job.sides.items():
-            asked[revision] = await self._is_busy(scope)
-        if asked != run.busy:
-            run.busy = asked
+        for revision, scope in drained.items():
+            try:
+                asked[revision] = await self._looker.is_busy(scope, run.memory)
+            except MetricsError:
+                asked[revision] = None
+        if asked != dict(run.busy) and drained.keys() == run.job.drained.keys():
+            run.busy = MappingProxyType(asked)
             self._wake(key)
 
-    async def _is_busy(self, scope: Scope) -> bool | None:
-        try:
-            evidence = await read_evidence(self._metrics, self._labels, scope, QUIET_SPAN, histogram=False)
-        except MetricsError:
-            return None
-        return evidence.sides.canary is not None and evidence.sides.canary.requests > 0
+
+def _terms(stretch: Stretch) -> tuple[StageKey, object, timedelta, timedelta, timedelta]:
+    """What an edit of the spec can change in the middle of a stretch."""
+    return (stretch.key, stretch.thresholds.checks, stretch.interval, stretch.window, stretch.warmup)
 
 
-def _window(job: Job, scrapes: Scrapes) -> tuple[timedelta, str]:
-    """The user's window, widened to three scrapes with a word about it."""
-    if scrapes.interval is None:
-        return job.window, ""
-    least = timedelta(seconds=SCRAPES * scrapes.interval)
-    if job.window >= least:
-        return job.window, ""
-    return least, f"the window is widened to {least.total_seconds():.0f} s, three scrape intervals"
+def _cancel(run: _Run) -> None:
+    if run.task is not None:
+        run.task.cancel()

@@ -28,11 +28,13 @@ ARRIVAL: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What a canary is held to. `share` is the percent of requests that it is sent."""
+    """What a canary is held to. `weight` is the percent of requests that its stage gives it, and `share` the
+    percent that the routes were read to give."""
 
     checks: tuple[Check, ...]
     min_requests: int
     failure_limit: int
+    weight: int
     share: int
 
 
@@ -115,7 +117,7 @@ def fold(state: Judgement, look: Look | Nothing, thresholds: Thresholds, now: da
     if absent or any(j.outcome is Outcome.FAIL for j in judged):
         return _failing(state, look, judged, absent, thresholds, now)
     lacking = [j for j in judged if j.outcome is not Outcome.WITHIN]
-    if not lacking or (thresholds.share == 0 and all(j.outcome is Outcome.LACKING for j in lacking)):
+    if not lacking or (thresholds.weight == 0 and all(j.outcome is Outcome.LACKING for j in lacking)):
         words = sentence(judged, look.remark) if not lacking else "no requests are sent to the canary here"
         passed = _verdict(state, "pass", 0, judged, words, now)
         return replace(state, verdict=replace(passed, needed=0), counted=None)

@@ -38,12 +38,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Scrapes:
-    """What `up` tells: seconds from one scrape to the next (None: not known yet), for how many seconds all
-    canary pods that are up have been scraped (None: none is), and whether any of stable's is up."""
+    """What `up` tells: seconds from one scrape to the next (None: not known yet), and the names of the
+    canary's pods whose last scrape succeeded, of those the ones whose last two in the range did."""
 
     interval: float | None = None
-    canary_for: float | None = None
-    stable_up: bool = False
+    canary_up: frozenset[str] = frozenset()
+    canary_twice: frozenset[str] = frozenset()
 
 
 async def read_evidence(
@@ -64,20 +64,17 @@ async def read_scrapes(metrics: Metrics, labels: Labels, scope: Scope, span: tim
     rows = [row for row in await metrics.series(scrapes_query(labels, scope, span)) if row.samples]
     if not rows:
         return Scrapes()
-    now = max(row.samples[-1][0] for row in rows)
-    interval = _interval(rows)
-    fresh = now - 2.5 * (interval or math.inf)
-    alive = [row for row in rows if row.samples[-1][1] == 1 and row.samples[-1][0] >= fresh]
-    canary = [row for row in alive if re.fullmatch(scope.canary, row.labels.get(labels.pod, ""))]
+    pods = [(row.labels.get(labels.pod, ""), [value for _, value in row.samples]) for row in rows]
+    canary = [(pod, values) for pod, values in pods if re.fullmatch(scope.canary, pod)]
     return Scrapes(
-        interval,
-        min(now - _up_since(row) for row in canary) if canary else None,
-        any(re.fullmatch(scope.stable, row.labels.get(labels.pod, "")) for row in alive),
+        _interval(rows),
+        frozenset(pod for pod, values in canary if values[-1] == 1),
+        frozenset(pod for pod, values in canary if values[-2:] == [1, 1]),
     )
 
 
 def is_error(labels: dict[str, str]) -> bool:
-    """Whether requests with these labels count as failed: HTTP 5xx, or a gRPC status that blames the server."""
+    """Whether these requests count as failed: HTTP 5xx, or a gRPC status that blames the server."""
     code = labels.get("response_code", "")
     return (len(code) == 3 and code[0] == "5") or labels.get("grpc_response_status") in GRPC_ERRORS
 
@@ -118,13 +115,3 @@ def _interval(rows: list[Series]) -> float | None:
         for earlier, later in zip(row.samples, row.samples[1:], strict=False)
     ]
     return median(gaps) if len(gaps) >= 2 else None
-
-
-def _up_since(row: Series) -> float:
-    """Since when it is up without a break."""
-    since = row.samples[-1][0]
-    for at, value in reversed(row.samples):
-        if value != 1:
-            break
-        since = at
-    return since

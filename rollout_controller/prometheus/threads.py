@@ -12,7 +12,10 @@ _Task = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Threads:
-    """At most `limit` threads, started with the first calls. concurrent.futures' own are waited for at exit."""
+    """At most `limit` threads, started with the first calls.
+
+    Those of concurrent.futures would be waited for when the process ends.
+    """
 
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit

@@ -1,0 +1,179 @@
+"""One look at Prometheus: how far back, what is asked, and when to look again.
+
+Plain coroutines over the port `Metrics`, with the time given; the tasks that look are in `judging`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from rollout_controller.controller.jobs import Stretch
+from rollout_controller.core.judge import Judgement, Look, Nothing, enough, failing
+from rollout_controller.core.judge_checks import Latency
+from rollout_controller.ports import Metrics
+from rollout_controller.prometheus.evidence import Evidence, Scrapes, read_evidence, read_scrapes
+from rollout_controller.prometheus.promql import Labels, Scope
+
+SCRAPES: Final = 3
+"""A window holds at least so many scrapes."""
+FARTHEST: Final = timedelta(hours=1)
+"""How far a look goes back for requests enough: Prometheus reads every sample in between."""
+FIRST: Final = timedelta(seconds=1)
+"""The least time between two looks, and of evidence before the first."""
+FAULTS_APART: Final = timedelta(seconds=30)
+"""The longest pause between looks that Prometheus did not answer, if the interval is shorter."""
+LEARN: Final = timedelta(minutes=3)
+"""How far back to look for the scrape interval; it is 60 s at most in nearly all setups."""
+UNKNOWN_INTERVAL: Final = 20.0
+"""The scrape interval in seconds to reckon with while none is known."""
+
+_ZERO = timedelta(0)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered from look to look in one release; losing it costs a few queries.
+
+    `interval` is the scrape interval in seconds; `lookback` how far the last look went back; `ready` when
+    each canary pod was seen ready first, as a pod that comes and goes would otherwise stay young.
+    """
+
+    interval: float | None = None
+    lookback: timedelta = _ZERO
+    ready: dict[str, datetime] = field(default_factory=dict)
+
+    def meet(self, stretch: Stretch) -> None:
+        """Note pods that are ready for the first time."""
+        for pod, since in stretch.ready.items():
+            self.ready.setdefault(pod, since)
+
+    def evidence_from(self, stretch: Stretch) -> datetime:
+        """When requests begin to count: the traffic is settled, and the youngest ready pod is warm."""
+        warm = (self.ready.get(pod, since) + stretch.warmup for pod, since in stretch.ready.items())
+        return max(stretch.settled, *warm) if stretch.warmup else stretch.settled
+
+    def scrape(self) -> timedelta:
+        """The scrape interval, or what is reckoned with."""
+        return timedelta(seconds=self.interval or UNKNOWN_INTERVAL)
+
+    def window(self, stretch: Stretch) -> tuple[timedelta, str]:
+        """The user's window, widened to three scrapes with a word about it."""
+        least = SCRAPES * self.scrape()
+        if self.interval is None or stretch.window >= least:
+            return stretch.window, ""
+        seconds = least.total_seconds()
+        return least, f"spec.analysis.window is widened to {seconds:.0f} s, three scrapes of Prometheus"
+
+
+class Looker:
+    """Looks for both sides' requests. One query after the other, so one in flight for each release."""
+
+    def __init__(self, metrics: Metrics, labels: Labels) -> None:
+        self._metrics = metrics
+        self._labels = labels
+
+    async def look(self, stretch: Stretch, state: Judgement, memory: Memory, now: datetime) -> Look | Nothing:
+        """What there is to judge now. Raises MetricsError."""
+        if not stretch.scope.told_apart:
+            return Nothing(
+                "the pods of both versions have names alike, as the Deployment's name fills them:"
+                " with at most 46 characters they can be told apart"
+            )
+        if memory.interval is None:
+            memory.interval = (await self._scrapes(stretch.scope, LEARN)).interval
+        start = memory.evidence_from(stretch)
+        judged = now > start
+        age = now - (start if judged else stretch.settled)
+        window, remark = memory.window(stretch)
+        span, evidence = await self._far_enough(stretch, memory, window, age)
+        if evidence.age is not None and evidence.age > max(window, SCRAPES * memory.scrape()).total_seconds():
+            return Nothing(f"Prometheus has no new sample of these pods since {evidence.age:.0f} s")
+        look = Look(evidence.sides, newest=evidence.newest, judged=judged, remark=remark)
+        if not judged:
+            return replace(look, remark="not judged yet, the pods are warming up")
+        since = min(span, now - state.counted) if state.counted is not None else span
+        if not look.sides.requests:
+            look = await self._without_requests(look, stretch, max(since, FIRST))
+        if state.counted is not None and failing(look, stretch.thresholds):
+            fresh = await self._evidence(stretch, max(since, FIRST))
+            look = replace(look, fresh=fresh.sides)
+        return look
+
+    async def is_busy(self, scope: Scope, memory: Memory) -> bool | None:
+        """Whether the canary of this scope was sent requests in the last scrapes; None if nobody knows.
+
+        Raises MetricsError.
+        """
+        if memory.interval is None:
+            memory.interval = (await self._scrapes(scope, LEARN)).interval
+        span = SCRAPES * memory.scrape()
+        evidence = await read_evidence(self._metrics, self._labels, scope, span, histogram=False)
+        if evidence.sides.canary is not None:
+            return evidence.sides.requests > 0
+        return False if (await self._scrapes(scope, span)).canary_up else None
+
+    async def _far_enough(
+        self, stretch: Stretch, memory: Memory, window: timedelta, age: timedelta
+    ) -> tuple[timedelta, Evidence]:
+        """The window, and as much more of the stage as it takes to have requests enough."""
+        farthest = min(age, FARTHEST)
+        # Half of what was enough: what a small service needs is found again in a query or two.
+        span = min(max(window, memory.lookback / 2), farthest) if age > window else age
+        while True:
+            evidence = await self._evidence(stretch, span)
+            if span >= farthest or enough(evidence.sides, stretch.thresholds):
+                memory.lookback = span
+                return span, evidence
+            span = min(2 * span, farthest)
+
+    async def _without_requests(self, look: Look, stretch: Stretch, span: timedelta) -> Look:
+        """The same look with whether its emptiness means anything: were the pods asked at all?"""
+        scrapes = await self._scrapes(stretch.scope, span)
+        unasked = stretch.ready.keys() - scrapes.canary_up
+        if unasked:
+            told = f"Prometheus does not scrape {len(unasked)} of {len(stretch.ready)} ready canary pods yet"
+            return replace(look, remark="; ".join(filter(None, (look.remark, told))))
+        return replace(look, scraped=bool(stretch.ready) and stretch.ready.keys() <= scrapes.canary_twice)
+
+    async def _evidence(self, stretch: Stretch, span: timedelta) -> Evidence:
+        histogram = any(isinstance(check, Latency) for check in stretch.thresholds.checks)
+        return await read_evidence(self._metrics, self._labels, stretch.scope, span, histogram=histogram)
+
+    async def _scrapes(self, scope: Scope, span: timedelta) -> Scrapes:
+        return await read_scrapes(self._metrics, self._labels, scope, span)
+
+
+def next_look(
+    stretch: Stretch, memory: Memory, now: datetime, *, requests: float = 0, needed: int = 0
+) -> datetime:
+    """When to look again: every interval from when evidence begins, and once before as soon as it may do.
+
+    `requests` are those the canary had at the last look, `needed` how many more were wanted.
+    """
+    start = memory.evidence_from(stretch)
+    if now < stretch.settled:
+        return stretch.settled + FIRST
+    if now <= start:
+        return min(now + stretch.interval, start + FIRST)
+    age = now - start
+    ahead = stretch.interval - age % stretch.interval
+    if ahead < stretch.interval / 10:
+        ahead += stretch.interval
+    if needed and age < stretch.interval:
+        guess = age * (needed / requests) if requests else age
+        return now + min(max(min(guess, age), FIRST, timedelta(seconds=memory.interval or 0)), ahead)
+    return now + ahead
+
+
+def after_fault(stretch: Stretch, now: datetime, faults: int) -> datetime:
+    """When to try again after so many looks in a row without an answer: later each time, never given up."""
+    longest = max(stretch.interval, FAULTS_APART)
+    return now + min(stretch.interval * 2 ** min(faults - 1, 10), longest)
+
+
+def next_question(memory: Memory, now: datetime) -> datetime:
+    """When to ask again whether pods are still sent requests: with the next scrape."""
+    seconds = min(max(memory.interval or 0.0, 1.0), 15.0)
+    return now + timedelta(seconds=seconds)
