@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from e2e.tests.support import wait_for
+from e2e.tests.support import Namespace, wait_for
 from rollout_controller.kube.cache import Cache
 from rollout_controller.kube.client import KubeCluster
 from rollout_controller.kube.config import load
@@ -72,3 +73,24 @@ async def adapter(
         await cache.stop()
         await calls.close()
         await watches.close()
+
+
+async def make_rollout(namespace: Namespace, name: str = "web") -> Json:
+    """A Rollout of the Deployment of its name, which need not exist."""
+    istio = {
+        "virtualServices": [{"name": "web"}],
+        "destinationRule": {"name": "web", "stableSubset": "stable", "canarySubset": "canary"},
+    }
+    spec: dict[str, Any] = {
+        "workload": {"deployment": name},
+        "traffic": {"istio": istio},
+        "strategy": {"canary": {}},
+        "analysis": {"checks": [{"errorRate": {"max": "1%"}}]},
+    }
+    made = {
+        "apiVersion": "rollout-controller.dev/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    return (await namespace.apply(made))[0]

@@ -18,6 +18,7 @@ from e2e.localcluster import LocalCluster, http
 from e2e.localcluster.layout import LOCAL, REPOSITORY
 from e2e.localcluster.netns import die_with_parent
 from e2e.tests import proxy
+from e2e.tests.kubeadapter import make_rollout
 from e2e.tests.support import Namespace, wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("installed")]
@@ -99,21 +100,9 @@ async def started(folder: Path, kubeconfig: Path, namespace: str, *program: str)
 
 
 async def rollouts(namespace: Namespace, *names: str) -> None:
-    """Rollouts of a Deployment that does not exist."""
-    istio = {
-        "virtualServices": [{"name": "web"}],
-        "destinationRule": {"name": "web", "stableSubset": "stable", "canarySubset": "canary"},
-    }
+    """Rollouts of Deployments that do not exist."""
     for name in names:
-        spec = {"workload": {"deployment": name}, "traffic": {"istio": istio}, "strategy": {"canary": {}}}
-        await namespace.apply(
-            {
-                "apiVersion": "rollout-controller.dev/v1alpha1",
-                "kind": "Rollout",
-                "metadata": {"name": name},
-                "spec": {**spec, "analysis": {"checks": [{"errorRate": {"max": "1%"}}]}},
-            }
-        )
+        await make_rollout(namespace, name)
 
 
 def diary(folder: Path) -> list[str]:

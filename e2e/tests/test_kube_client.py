@@ -1,14 +1,13 @@
 """The adapter's calls on a real API server: each error of the ports produced for real."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from e2e.localcluster import LocalCluster
 from e2e.tests import proxy
-from e2e.tests.kubeadapter import adapter
+from e2e.tests.kubeadapter import adapter, make_rollout
 from e2e.tests.support import Namespace, deployment, destination_rule, service, wait_for
 from rollout_controller.api.names import FIELD_MANAGER, LABEL
 from rollout_controller.kube.events import Events
@@ -349,24 +348,3 @@ async def test_events_are_shown_by_kubectl(cluster: LocalCluster, namespace: Nam
     shown = (await namespace.kubectl("describe", "rollout", "web")).check().stdout
     assert "web:2 took over after 53 s" in shown
     assert "Reverted" in shown
-
-
-async def make_rollout(namespace: Namespace) -> Json:
-    """A Rollout `web`, of which nobody does anything."""
-    istio = {
-        "virtualServices": [{"name": "web"}],
-        "destinationRule": {"name": "web", "stableSubset": "stable", "canarySubset": "canary"},
-    }
-    spec: dict[str, Any] = {
-        "workload": {"deployment": "web"},
-        "traffic": {"istio": istio},
-        "strategy": {"canary": {}},
-        "analysis": {"checks": [{"errorRate": {"max": "1%"}}]},
-    }
-    made = {
-        "apiVersion": "rollout-controller.dev/v1alpha1",
-        "kind": "Rollout",
-        "metadata": {"name": "web"},
-        "spec": spec,
-    }
-    return (await namespace.apply(made))[0]
