@@ -51,8 +51,10 @@ class Memory:
 
     def evidence_from(self, stretch: Stretch) -> datetime:
         """When requests begin to count: the traffic is settled, and the youngest ready pod is warm."""
-        warm = (self.ready.get(pod, since) + stretch.warmup for pod, since in stretch.ready.items())
-        return max(stretch.settled, *warm) if stretch.warmup else stretch.settled
+        if not stretch.warmup:
+            return stretch.settled
+        warm = [self.ready.get(pod, since) + stretch.warmup for pod, since in stretch.ready.items()]
+        return max([stretch.settled, *warm])
 
     def scrape(self) -> timedelta:
         """The scrape interval, or what is reckoned with."""
@@ -170,7 +172,7 @@ def next_look(
 def after_fault(stretch: Stretch, now: datetime, faults: int) -> datetime:
     """When to try again after so many looks in a row without an answer: later each time, never given up."""
     longest = max(stretch.interval, FAULTS_APART)
-    return now + min(stretch.interval * 2 ** min(faults - 1, 10), longest)
+    return now + min(stretch.interval * (1 << min(faults - 1, 10)), longest)
 
 
 def next_question(memory: Memory, now: datetime) -> datetime:
