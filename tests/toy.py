@@ -149,11 +149,11 @@ class Toy:
     def run(self, limit: int = 120, until: Phase | None = None) -> Toy:
         """Look until nothing is left to do nor to wait for (or `until` is reached); waiting costs nothing."""
         for _ in range(limit):
-            before = self.facts
+            before, sets = self.facts, self.sets
             decision = self.look()
             if self.gone or (until is not None and self.facts.phase is until and before.phase is not until):
                 return self
-            if decision.effects or decision.facts != before:
+            if decision.effects or decision.facts != before or self.sets != sets:
                 continue
             if decision.wake_at is None:
                 return self

@@ -19,6 +19,8 @@ def learn(o: Observed, facts: Facts) -> Facts:
         return facts
     facts = _note_verdict(o, facts)
     facts = _note_share(o, facts)
+    if is_.lowered_outside(o, facts):
+        return facts  # an abort, which a shortage seen in the same moment must not hide
     facts = _note_shortage(o, facts)
     return _note_interference(o, facts)
 
@@ -27,7 +29,7 @@ def _whole(facts: Facts) -> bool:
     """Whether the status holds what its phase rests on; one that was edited or cut is no memory."""
     if facts.phase in {Phase.INITIALIZING, Phase.INVALID}:
         return True
-    if facts.stable is None or (facts.canary is None and facts.phase is not Phase.HEALTHY):
+    if facts.stable in {None, facts.canary} or (facts.canary is None and facts.phase is not Phase.HEALTHY):
         return False
     begun = -1 if facts.since is None else facts.last
     return facts.phase not in _IN_STAGE or (bool(facts.plan) and -1 <= facts.stage <= begun)

@@ -54,7 +54,7 @@ def _initializing(o: Observed, facts: Facts) -> str:
 
 
 def _invalid(o: Observed, facts: Facts) -> str:
-    return str(o.error) if o.error is not None else facts.reason
+    return str(o.error) if o.error is not None else facts.reason or "what was wrong is cured"
 
 
 def _healthy(_o: Observed, facts: Facts) -> str:

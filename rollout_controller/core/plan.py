@@ -282,14 +282,15 @@ def _revert(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
 def _send_home(o: Observed, facts: Facts) -> list[Effect]:
     """The writes that take the canary's share away; none while stable could not answer.
 
-    Pins that somebody changed are put back while there are canary pods to tell apart: before the weight
-    where that moves nobody to the canary, else after it.
+    Pins are put back while there are canary pods to tell apart, or where stable's subset selects others:
+    before the weight where that moves nobody to the canary, else after it.
     """
     t = o.traffic
     if t is None or not is_.stable_serves(o):
         return []
     home: list[Effect] = [SetTraffic(0)] if t.canary_weight != (0, 0) else []
-    if t.subsets == (facts.stable, facts.canary) or not _canary_runs(o, facts):
+    at_home = t.subsets[0] in {None, facts.stable} and not _canary_runs(o, facts)
+    if at_home or t.subsets == (facts.stable, facts.canary):
         return home
     back = Pin(facts.stable, facts.canary)
     return [back, *home] if t.subsets[1] == facts.canary else [*home, back]

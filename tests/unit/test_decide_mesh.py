@@ -45,6 +45,12 @@ def test_a_share_below_what_was_reached_is_an_abort_told_with_who(
     assert of_kind(d.effects, SetTraffic) == (() if weight == (0, 0) else (SetTraffic(0),))
 
 
+def test_a_shortage_in_the_same_moment_does_not_hide_an_abort() -> None:
+    few = {"canary": {"ready_endpoints": 1}}
+    d = decide(but(at_step(AT_25), facts={"granted": 3}, traffic=by("x", 12, 12), workload=few))
+    assert (d.facts.phase, d.effects) == (Phase.REVERTING, (SetTraffic(0),))
+
+
 def test_a_share_that_was_never_reached_was_not_lowered() -> None:
     begun = but(at_step(AT_25), facts={"reached": 5}, traffic=traffic(5))
     d = decide(begun)

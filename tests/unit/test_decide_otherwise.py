@@ -108,7 +108,15 @@ def test_a_finding_makes_a_rollout_at_rest_invalid_writes_nothing_and_heals() ->
 
 @pytest.mark.parametrize(
     "lost",
-    [{"stable": None}, {"canary": None}, {"plan": ()}, {"stage": 7}, {"stage": -4}, {"since": None}],
+    [
+        {"stable": None},
+        {"canary": None},
+        {"canary": "old"},
+        {"plan": ()},
+        {"stage": 7},
+        {"stage": -4},
+        {"since": None},
+    ],
 )
 def test_a_status_that_lost_what_its_phase_rests_on_is_no_memory(lost: dict[str, object]) -> None:
     good = Toy().ask("new").run()

@@ -124,6 +124,11 @@ def test_pins_are_not_written_into_a_destination_rule_that_is_not_there() -> Non
     assert towards_home(gone) == HOME
 
 
+def test_a_stable_subset_that_selects_a_canary_without_pods_is_put_right_at_once() -> None:
+    black_hole = but(promoting(), traffic=traffic(0, "new", "new"), workload={"canary": None}, command=ABORT)
+    assert towards_home(black_hole) == [PIN_BACK]
+
+
 def test_a_revert_forgets_what_held_and_lowered_the_release() -> None:
     held = but(paused(), facts={"approved": "step", "lowered_to": 10, "waiting_since": NOW})
     facts = decide(but(held, command=ABORT)).facts
