@@ -12,6 +12,7 @@ from e2e.localcluster.layout import API_PORT, GATEWAY_PORT, KUBELET_LOG_PORT, LO
 
 NODE = "local"
 NODE_LABELS = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 NEEDED = ("virtualservices.networking.istio.io", "destinationrules.networking.istio.io")
 """Waited for before anybody is told that the cluster is ready."""
 
@@ -59,11 +60,8 @@ async def base(api: Api) -> None:
 
 
 async def custom_resources(api: Api, definitions: str) -> None:
-    """Create Istio's CustomResourceDefinitions and wait until those that we use are served."""
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    await asyncio.gather(*(api.create(path, one) for one in json.loads(definitions)))
-    for name in NEEDED:
-        await _established(api, f"{path}/{name}")
+    """Create Istio's CustomResourceDefinitions; they are served about a second later."""
+    await asyncio.gather(*(api.create(DEFINITIONS, one) for one in json.loads(definitions)))
 
 
 async def _established(api: Api, path: str) -> None:
@@ -78,7 +76,12 @@ async def _established(api: Api, path: str) -> None:
 
 
 async def shared_gateway(api: Api) -> None:
-    """A Gateway for everybody's hosts, so that a new test adds a VirtualService and no listener."""
+    """A Gateway for everybody's hosts, so that a new test adds a VirtualService and no listener.
+
+    Before that, wait until the resources that everybody needs are served.
+    """
+    for name in NEEDED:
+        await _established(api, f"{DEFINITIONS}/{name}")
     server = {"port": {"number": GATEWAY_PORT, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
     gateway = {
         "apiVersion": "networking.istio.io/v1",

@@ -138,8 +138,9 @@ class Launcher:
 
     async def _mesh(self, api: bootstrap.Api) -> None:
         await bootstrap.custom_resources(api, self.launch.crds)
-        await bootstrap.shared_gateway(api)
-        await self._start("istiod", "envoy")
+        # istiod waits by itself for definitions that are not served yet; that takes as long as its own start
+        await asyncio.gather(self._start("istiod"), bootstrap.shared_gateway(api))
+        await self._start("envoy")
 
     async def _start(self, *names: str) -> None:
         for name in names:

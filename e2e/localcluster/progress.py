@@ -16,7 +16,7 @@ def silent(text: str) -> None:
 
 @dataclass
 class Progress:
-    """Writes `[  3.2 s] text` lines. On a terminal a waiting line is rewritten in place."""
+    """Writes `[  3.2 s] text` lines, the same on a terminal and off it."""
 
     out: TextIO = field(default_factory=lambda: sys.stderr)
     start: float = field(default_factory=time.monotonic)
