@@ -198,7 +198,7 @@ def test_leftovers_of_earlier_releases_go_too_but_never_while_a_subset_selects_t
     left = pods("left", 2, "us")
     o = but(DRAINED, workload={"canary": None, "others": (left,)}, busy={"left": False})
     assert decide(o).effects == (Scale("web-left", 0),)
-    assert decide(but(o, traffic=traffic(0, "left", "new"))).effects == ()
+    assert decide(but(o, traffic=traffic(0, "left", "new"))).effects == (PIN_BACK,)
 
 
 def test_an_absent_virtual_service_needs_no_taking_back() -> None:
