@@ -121,10 +121,11 @@ def judge_check(check: Check, sides: Sides, min_requests: int) -> Judged:
     canary = _measure(check, sides.canary, min_requests)
     stable = _measure(check, sides.stable, min_requests)
     reading = Reading(check.name, canary.value, check.max, stable.value, round(canary.requests))
-    needed = 0 if canary.unmeasured else max(0, ceil(canary.least - canary.requests))
+    broken = canary.bad > canary.requests
+    needed = 0 if broken or canary.unmeasured else max(0, ceil(canary.least - canary.requests))
     if canary.unmeasured:
         outcome = Outcome.UNMEASURED
-    elif canary.bad > canary.requests:
+    elif broken:
         outcome = Outcome.BROKEN
     elif needed:
         outcome = Outcome.LACKING
