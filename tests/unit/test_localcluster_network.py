@@ -1,6 +1,7 @@
 """Forwarders, the control socket's client and the small HTTP client, over loopback."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -54,6 +55,14 @@ async def test_a_forwarder_passes_both_directions_and_a_half_close() -> None:
         writer.write_eof()
         assert await reader.read() == sent[::-1]
         writer.close()
+
+
+def test_a_forwarder_holds_nothing_back_until_the_host_has_acknowledged_what_came_before() -> None:
+    listener = forward.listen(["x"])["x"]
+    with listener, socket.create_connection(listener.getsockname(), timeout=5):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_forwarder_to_nobody_resets_the_connection() -> None:
