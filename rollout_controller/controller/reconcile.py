@@ -108,8 +108,8 @@ class Reconciler:
         ask = memory.gate.ask_at if memory.gate is not None and not memory.gate.holds else None
         facts, now = seen.observed.facts, seen.observed.now
         if facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
-            written = memory.written_at or now
-            return _earliest(ask, max(written, now - REFRESH) + REFRESH)
+            due = (memory.written_at or now) + REFRESH
+            return _earliest(ask, due if due > now else now + REFRESH)
         return ask
 
     async def _write(self, seen: Sighting, decision: Decision, memory: Memory) -> None:

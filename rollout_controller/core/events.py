@@ -39,7 +39,7 @@ def _deleted(o: Observed, _f: Facts, _a: Agenda) -> str | None:
     return "the Rollout is deleted" if o.deleting else None
 
 
-def _abort(o: Observed, f: Facts, _a: Agenda) -> str | None:
+def _abort(o: Observed, f: Facts, a: Agenda) -> str | None:
     command = _verb(o, f, "abort")
     if command is not None:
         why = "" if command.value in {"", "true"} else f": {command.value}"
@@ -47,12 +47,20 @@ def _abort(o: Observed, f: Facts, _a: Agenda) -> str | None:
     if f.phase not in RUNNING or f.phase is Phase.REVERTING:
         return None
     if is_.lowered_outside(o, f):
-        share, who = is_.canary_share(o, f)[0], is_.meddler(o)
-        return f"{who} lowered the canary's share from {f.reached} % to {share} %, which counts as an abort"
+        return _lowered(o, f, a)
     if f.corrections > MAX_CORRECTIONS:
         often = f"{f.corrections} times"
         return f"{is_.meddler(o)} keeps changing the weights or subsets ({often}), which counts as an abort"
     return None
+
+
+def _lowered(o: Observed, f: Facts, a: Agenda) -> str:
+    """Without a stranger it was a way back of ours that no status was told of; its cause still holds."""
+    fall = f"from {f.reached} % to {is_.canary_share(o, f)[0]} %"
+    if o.traffic is not None and o.traffic.changed_by:
+        return f"{is_.meddler(o)} lowered the canary's share {fall}, which counts as an abort"
+    own = _failed(o, f, a) or _template_stable(o, f, a) or _template_new(o, f, a)
+    return own or f"the canary's share was lowered {fall}, which counts as an abort"
 
 
 def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:

@@ -1,8 +1,11 @@
 """Whole releases in the simulated world, without trouble."""
 
+from datetime import timedelta
+
 from rollout_controller.core.model import Phase
 from tests.support import scene
 from tests.support.play import Run
+from tests.support.simulation import Evidence
 
 
 def test_a_new_rollout_adopts_the_version_that_runs() -> None:
@@ -20,3 +23,10 @@ def test_a_good_version_becomes_the_deployments_own() -> None:
     deployment = run.world.need(scene.DEPLOYMENT)
     assert not deployment["spec"].get("paused", False)
     assert deployment["status"]["updatedReplicas"] == deployment["status"]["availableReplicas"] == 3
+
+
+def test_a_release_that_waits_looks_again_but_not_at_once() -> None:
+    run = Run(scene.shop(), Evidence(silent_at=frozenset({0}))).to_rest()
+    scene.set_image(run.world, scene.V2)
+    run.until(lambda now: now.facts.stage == 0).wait(timedelta(minutes=10), limit=60)
+    assert run.facts.phase is Phase.PROGRESSING

@@ -12,12 +12,9 @@ from rollout_controller.controller.memory import Memory
 from rollout_controller.controller.status import facts_of
 from rollout_controller.core.model import Facts, Timing
 from tests.support import environment
-from tests.support.simulation import ROLLOUT, Call, Evidence, Hook, Pass, Told
+from tests.support.simulation import ROLLOUT, TIMING, Call, Evidence, Hook, Pass, Told
 from tests.support.world import World
 
-TIMING: Final = Timing(quiet_limit=timedelta(seconds=30))
-RETRY: Final = timedelta(seconds=1)
-"""After a failed pass the queue tries again by itself."""
 STEPS: Final = 500
 
 Pace = Literal["prompt", "slow"]
@@ -61,21 +58,16 @@ class Run:
         if result is None:
             self.memory = Memory()
             return True
-        if result.again:
+        if result.again or result.failed:
             return True
         if self._native():
             return True
-        retry = self.world.now + RETRY if result.failed else None
-        moments = (
-            retry,
-            result.wake_at,
-            environment.due(self.world),
-            self.evidence.due(self.world, self.timing),
-        )
-        later = [moment for moment in moments if moment is not None and moment > self.world.now]
+        coming = (environment.due(self.world), self.evidence.due(self.world, self.timing))
+        later = [moment for moment in coming if moment is not None and moment > self.world.now]
+        later += [result.wake_at] if result.wake_at is not None else []
         if not later:
             return False
-        self.world.now = min(later)
+        self.world.now = max(min(later), self.world.now)
         self._native()
         return True
 
@@ -96,6 +88,14 @@ class Run:
                 break
         assert holds(self), f"it came to rest before: {self.facts}"
         return self
+
+    def wait(self, time: timedelta, limit: int = STEPS) -> Run:
+        """Advance until so much time has passed, or nothing will happen any more by itself."""
+        until = self.world.now + time
+        for _ in range(limit):
+            if self.world.now >= until or not self.advance():
+                return self
+        raise AssertionError(f"{limit} passes did not take {time}: {self.facts}")
 
     def to_rest(self, limit: int = STEPS) -> Run:
         """Advance until nothing will happen any more by itself."""

@@ -120,13 +120,13 @@ def _rollout(steps: tuple[Json, ...], spec: Json) -> Json:
         "strategy": {"canary": {"minPods": 1, "steps": list(steps)}},
         "analysis": {
             "checks": [{"errorRate": {"max": "1%"}}],
-            "inconclusive": {"after": "60s", "then": "Pause"},
+            "inconclusive": {"after": "24h", "then": "Pause"},
         },
         "minDuration": "5s",
-        "maxDuration": "90s",
+        "maxDuration": "24h",
         "bake": "5s",
         "drain": "5s",
-        "progressDeadline": "60s",
+        "progressDeadline": "24h",
         **spec,
     }
     return {"metadata": {"name": KEY.name, "namespace": KEY.namespace}, "spec": deepcopy(wanted)}

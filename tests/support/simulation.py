@@ -27,6 +27,9 @@ ROLLOUT: Final = Ref(Kind.ROLLOUT, *KEY)
 
 Verb = Literal["get", "list", "create", "patch", "delete"]
 CALL_LIMIT: Final = 500
+TICK: Final = timedelta(seconds=5)
+"""All that takes time here takes a multiple of this, so that few different ages can come together."""
+TIMING: Final = Timing(settle=TICK, settle_relabel=2 * TICK, quiet_limit=6 * TICK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +114,21 @@ class WorldClock:
 class Evidence:
     """What the evaluator will say: a pass `after` a stage settled; or a fail, or nothing, at some stages."""
 
-    after: timedelta = timedelta(seconds=4)
+    after: timedelta = TICK
     fails_at: frozenset[int] = frozenset()
     silent_at: frozenset[int] = frozenset()
     busy: bool | None = False
 
+    def passes(self, stage: int) -> bool:
+        """Whether this stage will get a pass."""
+        return stage not in self.silent_at | self.fails_at
+
     def due(self, world: World, timing: Timing) -> datetime | None:
         """When the verdict on the present stage is there, None if there is none to come."""
         key = _facts(world).key
-        return None if key is None or key.index in self.silent_at else key.since + timing.settle + self.after
+        if key is None or key.index in self.silent_at:
+            return None
+        return key.since + timing.settle + self.after
 
 
 def _facts(world: World) -> Facts:

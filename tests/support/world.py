@@ -64,8 +64,8 @@ class World:
     version: int = 100
     gate: bool = True
     broken: frozenset[str] = frozenset()
-    readying: timedelta = timedelta(seconds=2)
-    ending: timedelta = timedelta(seconds=2)
+    readying: timedelta = timedelta(seconds=5)
+    ending: timedelta = timedelta(seconds=5)
     pushes: tuple[Push, ...] = ()
     on_write: Write | None = None
 
