@@ -29,7 +29,7 @@ from rollout_controller.kube.watch import collection
 from rollout_controller.ports import Key, Kind
 
 # Together with closing connections less than the 5 s in which a SIGTERM is obeyed.
-_PASSES_END_WITHIN: Final = 3.0
+_PASSES_END_WITHIN: Final = 2.5
 _EVENTS_END_WITHIN: Final = 0.5
 
 T = TypeVar("T")
