@@ -24,6 +24,7 @@ lint: $(STAMP)
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
 	$(PY) -m rollout_controller.api.crd --check
+	$(PY) -m docs.generate --check
 
 quick: $(STAMP)
 	$(PY) -m pytest tests -n 2
