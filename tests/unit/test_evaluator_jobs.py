@@ -1,0 +1,165 @@
+"""What of a release there is to judge, and after whom there is to ask."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rollout_controller.api.parse import parse_spec
+from rollout_controller.controller.jobs import Job, Stretch, job_of
+from rollout_controller.controller.observe import Sighting
+from rollout_controller.controller.snapshot import Snapshot
+from rollout_controller.core.judge_checks import ErrorRate, Latency
+from rollout_controller.core.model import Observed
+from rollout_controller.istio.routing import Routing
+from rollout_controller.ports import Json
+from tests.builders import (
+    AT_5,
+    AT_25,
+    SINCE,
+    at_step,
+    but,
+    handed_over,
+    healthy,
+    initializing,
+    invalid,
+    paused,
+    pods,
+    preparing,
+    promoting,
+    reverted,
+    reverting,
+    seconds,
+)
+from tests.support.evaluating import KEY, Bench, play, prometheus
+
+SETTLE = timedelta(seconds=3)
+ANALYSIS = {
+    "interval": "10s",
+    "window": "30s",
+    "warmup": "20s",
+    "minRequests": 40,
+    "failureLimit": 3,
+    "checks": [{"errorRate": {"max": "0.5%"}}, {"latency": {"quantile": 0.95, "max": "250ms"}}],
+}
+
+
+def sighting(observed: Observed, *raw_pods: Json) -> Sighting:
+    """This world, with these pods, of Rollout shop/web."""
+    rollout = {"metadata": {"name": "web", "namespace": "shop"}}
+    spec = parse_spec(
+        {
+            "workload": {"deployment": "web"},
+            "traffic": {
+                "istio": {
+                    "virtualServices": [{"name": "web"}],
+                    "destinationRule": {"name": "web", "stableSubset": "stable", "canarySubset": "canary"},
+                }
+            },
+            "strategy": {"canary": {}},
+            "analysis": ANALYSIS,
+        }
+    )
+    snapshot = Snapshot(rollout, spec, Routing.of("shop", spec), pods=list(raw_pods))
+    return Sighting(observed, snapshot, rollout)
+
+
+def pod(name: str, revision: str, *, ready: str = "True", since: str = "2030-01-01T11:59:00Z") -> Json:
+    condition: dict[str, Any] = {"type": "Ready", "status": ready, "lastTransitionTime": since}
+    return {
+        "metadata": {"name": name, "labels": {"pod-template-hash": revision}},
+        "status": {"conditions": [{"type": "Initialized", "status": "True"}, condition]},
+    }
+
+
+def job(observed: Observed, *raw_pods: Json) -> Job | None:
+    return job_of(sighting(observed, *raw_pods), observed.facts, SETTLE)
+
+
+def judged(observed: Observed, *raw_pods: Json) -> Stretch:
+    found = job(observed, *raw_pods)
+    assert found is not None
+    assert found.stretch is not None
+    return found.stretch
+
+
+@pytest.mark.parametrize("world", [healthy(), initializing(), invalid(), preparing(), reverted()])
+def test_without_canary_traffic_there_is_nothing_to_judge(world: Observed) -> None:
+    assert job(world) is None
+
+
+@pytest.mark.parametrize("world", [at_step(AT_5), paused(), promoting()])
+def test_a_canary_with_a_stage_is_judged_also_while_paused_and_until_it_is_handed_over(
+    world: Observed,
+) -> None:
+    assert judged(world).key == world.facts.key
+
+
+@pytest.mark.parametrize("world", [handed_over(), reverting()])
+def test_what_is_decided_is_judged_no_more_and_its_sides_are_asked_after(world: Observed) -> None:
+    found = job(world)
+    assert found is not None
+    assert found.stretch is None
+    assert found.drained.keys() == {"new", "old"}
+
+
+def test_sides_are_not_asked_after_while_both_serve() -> None:
+    found = job(at_step(AT_25))
+    assert found is not None
+    assert found.drained == {}
+
+
+def test_a_canary_that_no_release_owns_is_asked_after_until_its_pods_are_gone() -> None:
+    for existing, asked in ((2, {"older"}), (0, set())):
+        left = replace(pods("older", 0, "us"), existing=existing)
+        found = job(but(at_step(AT_5), workload={"others": (left,)}))
+        assert found is not None
+        assert found.drained.keys() == asked
+
+
+def test_the_spec_is_compiled_into_numbers() -> None:
+    stretch = judged(at_step(AT_25))
+    assert stretch.thresholds.checks == (ErrorRate(0.005), Latency(0.95, 250))
+    assert (stretch.thresholds.min_requests, stretch.thresholds.failure_limit) == (40, 3)
+    assert (stretch.interval, stretch.window, stretch.warmup) == (seconds(10), seconds(30), seconds(20))
+
+
+def test_evidence_begins_when_the_stage_is_settled() -> None:
+    assert judged(at_step(AT_25)).settled == SINCE + SETTLE
+
+
+def test_the_share_is_what_the_routes_give_and_the_weight_what_the_stage_does() -> None:
+    lowered = but(at_step(AT_25), traffic={"canary_weight": (10, 25)})
+    assert (judged(lowered).thresholds.weight, judged(lowered).thresholds.share) == (25, 10)
+    unread = but(at_step(AT_25), traffic=None)
+    assert (judged(unread).thresholds.weight, judged(unread).thresholds.share) == (25, 0)
+
+
+def test_pods_of_the_canary_that_are_ready_are_known_with_since_when() -> None:
+    stretch = judged(
+        at_step(AT_25),
+        pod("web-new-aaaaa", "new", since="2030-01-01T11:58:00Z"),
+        pod("web-new-bbbbb", "new", ready="False"),
+        pod("web-old-ccccc", "old"),
+    )
+    assert stretch.ready == {"web-new-aaaaa": datetime(2030, 1, 1, 11, 58, tzinfo=UTC)}
+
+
+def test_failures_told_by_the_status_are_passed_on() -> None:
+    assert judged(but(at_step(AT_25), facts={"failures": 2})).failures == 2
+
+
+def test_a_spec_that_became_unusable_leaves_the_verdict_and_a_rollout_that_is_gone_takes_it_along() -> None:
+    async def main() -> None:
+        judging = Bench.of(prometheus()).judging
+        world = at_step(AT_25)
+        judging.judge(KEY, sighting(world), world.facts)
+        judging.judge(KEY, replace(sighting(world), snapshot=None), world.facts)
+        verdict = judging.verdict(KEY)
+        assert verdict is not None
+        assert verdict.key == world.facts.key
+        judging.judge(KEY, None, None)
+        assert judging.verdict(KEY) is None
+
+    play(main())
