@@ -6,6 +6,7 @@ and Hypothesis can begin anywhere. The simulated cluster, with real objects, is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -81,6 +82,7 @@ class Toy:
     version: int = 1
     log: list[Effect] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    witness: Callable[[Observed, Decision], None] = lambda _seen, _decision: None
 
     # -- what is seen
 
@@ -137,7 +139,9 @@ class Toy:
 
     def look(self) -> Decision:
         """One pass: decide, remember, act; then the Deployment controller has its turn."""
-        decision = decide(self.observe())
+        seen = self.observe()
+        decision = decide(seen)
+        self.witness(seen, decision)
         self.facts = decision.facts
         self.gone = decision.gone
         self.events += [notice.reason for notice in decision.notices]

@@ -11,6 +11,20 @@ from rollout_controller.core.model import RUNNING, Facts, Observed, Part, Phase
 _IN_STAGE = RUNNING - {Phase.REVERTING}
 
 
+def tell_apart(o: Observed) -> Observed:
+    """The world with an older ReplicaSet of the Deployment that bears the canary's hash among the others.
+
+    The hash is made from the template, so that a version which is released again bears the one it had. Only
+    one with pods, after the canary's own was made, can be the canary's, handed over.
+    """
+    w, facts = o.workload, o.facts
+    if w is None or w.canary is None or w.canary.of == "us":
+        return o
+    if facts.phase is Phase.PROMOTING or (facts.stage >= 0 and w.canary.spec):
+        return o
+    return replace(o, workload=replace(w, canary=None, others=(*w.others, w.canary)))
+
+
 def learn(o: Observed, facts: Facts) -> Facts:
     """The facts with everything noted that this observation tells of the running release."""
     if not _whole(facts):

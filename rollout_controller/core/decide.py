@@ -25,6 +25,7 @@ def decide(o: Observed) -> Decision:
     Facts change first, then effects follow from the new facts, so that a crash between the two leaves
     something that the next look continues.
     """
+    o = bookkeeping.tell_apart(o)
     agenda = Agenda(o.now)
     learnt = bookkeeping.learn(o, o.facts)
     step = transitions.advance(o, learnt, agenda)

@@ -17,6 +17,7 @@ from rollout_controller.core.model import (
     Facts,
     Finalizer,
     HandOver,
+    Hash,
     MakeCanary,
     Observed,
     Part,
@@ -26,6 +27,7 @@ from rollout_controller.core.model import (
     Pods,
     Scale,
     SetTraffic,
+    Traffic,
     Unpause,
     Workload,
 )
@@ -143,6 +145,8 @@ def _prepare(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     w, t = o.workload, o.traffic
     if w is None or t is None or facts.canary is None or not is_.deployment_present(o) or o.unread:
         return []
+    if t.subsets[0] not in {None, facts.stable}:
+        return [Pin(None, None)]
     if t.canary_weight != (0, 0):
         return [SetTraffic(0)]
     left, twins = is_.leftovers(o), is_.twins(o)
@@ -184,19 +188,27 @@ def _hold_traffic(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     t, w = o.traffic, o.workload
     if t is None or w is None or facts.canary is None or facts.stage < 0:
         return []
-    weight, pins, both = is_.desired_weight(facts), (facts.stable, facts.canary), (facts.canary, facts.canary)
-    enough = weight == 0 or 0 < is_.ready(o) >= carried(weight, w.replicas)
-    home_serves = is_.stable_serves(o)
-    repair: list[Effect] = [Pin(*pins)] if t.subsets != pins and enough and home_serves else []
+    weight, pins = is_.desired_weight(facts), (facts.stable, facts.canary)
     low, high = t.canary_weight
+    home_serves = is_.stable_serves(o)
+    if t.subsets[0] not in {None, facts.stable}:
+        return _pinned_back(t, pins, weight) if home_serves else []
+    enough = weight == 0 or 0 < is_.ready(o) >= carried(weight, w.replicas)
+    repair: list[Effect] = [Pin(*pins)] if t.subsets != pins and enough and home_serves else []
     if high > weight:
         return [SetTraffic(weight), *repair] if home_serves else []
-    if low == weight or t.subsets not in {pins, both}:
+    if low == weight or t.subsets != pins:
         return repair
-    if t.subsets == both:
-        return [SetTraffic(weight), *repair] if repair else []
     raisable = enough and o.error is None and is_.pins_settled(o, agenda)
     return [SetTraffic(weight)] if raisable else []
+
+
+def _pinned_back(t: Traffic, pins: tuple[Hash | None, Hash | None], weight: int) -> list[Effect]:
+    """Stable's own subset selects another revision: whatever that one can carry, it goes back at once."""
+    _stable, canary = pins
+    if t.subsets == (canary, canary):  # weights mean nothing yet
+        return [SetTraffic(weight), Pin(*pins)] if t.canary_weight != (weight, weight) else [Pin(*pins)]
+    return [Pin(*pins), SetTraffic(weight)] if t.canary_weight[1] > weight else [Pin(*pins)]
 
 
 def _promote(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
@@ -236,8 +248,8 @@ def _finish(o: Observed, facts: Facts) -> list[Effect]:
     w, t = o.workload, o.traffic
     if w is None or not is_.deployment_present(o) or o.unread:
         return []
-    if facts.stable is not None and not is_.unserved(o, facts.stable) and is_.ready(o):
-        return [Pin(facts.canary, facts.canary)]
+    if facts.stable is not None and not is_.unserved(o, facts.stable):
+        return [Pin(facts.canary, facts.canary)] if is_.ready(o) else []
     effects: list[Effect] = []
     if w.target != facts.canary:
         if not (w.paused and w.held):

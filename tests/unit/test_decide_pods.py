@@ -139,6 +139,13 @@ def test_the_canary_is_made_once_everything_else_of_the_release_is_there() -> No
     assert decide(but(bare, workload={"others": (ending,)})).effects == ()
 
 
+def test_a_stable_subset_that_selects_others_is_un_pinned_before_anybody_is_sent_to_it() -> None:
+    o = but(preparing(), traffic=traffic(5, "left", "new"))
+    assert decide(o).effects == (Pin(None, None),)
+    assert decide(but(o, traffic=traffic(5, None, None))).effects == (SetTraffic(0),)
+    assert decide(but(o, traffic=traffic(0, None, None))).effects == (Pin("old", "new"),)
+
+
 def test_leftovers_keep_their_pods_until_the_pins_no_longer_select_them() -> None:
     left = pods("left", 2, "us")
     o = but(preparing(), workload={"others": (left,), "canary": None}, traffic=traffic(0, "old", "left"))

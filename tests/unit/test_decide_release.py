@@ -6,6 +6,7 @@ import pytest
 
 from rollout_controller.core.model import (
     Delete,
+    Facts,
     Finalizer,
     HandOver,
     MakeCanary,
@@ -16,7 +17,7 @@ from rollout_controller.core.model import (
     SetTraffic,
     Unpause,
 )
-from tests.builders import PLAN, command, policy, seconds, stage
+from tests.builders import NOW, PLAN, command, policy, seconds, stage
 from tests.toy import Set, Toy
 
 QUICK = policy(stages=(PLAN[0], PLAN[1], PLAN[3]))
@@ -87,6 +88,16 @@ def test_a_replica_set_with_the_new_template_that_has_no_pods_is_deleted_first()
     toy = Toy(policy=QUICK, sets=(twin, *Toy().sets)).ask("new").run()
     assert toy.log[:2] == [Finalizer(present=True), Delete("web-older")]
     assert toy.facts.stable == "new"
+
+
+@pytest.mark.parametrize("replicas", [10, 0])
+def test_a_version_that_was_the_deployments_own_before_is_made_anew_even_after_a_crash(replicas: int) -> None:
+    again = Facts(Phase.PROGRESSING, "old", "new", plan=QUICK.stages, started=NOW, waiting_since=NOW)
+    sets = (Set("new", "new", "deployment", 0), Set("old", "old", "deployment", replicas))
+    toy = Toy(policy=QUICK, sets=sets, facts=again, replicas=replicas).ask("new").run()
+    assert toy.log[:2] == [Finalizer(present=True), Delete("web-new")]
+    assert MakeCanary("new", min(replicas, 2)) in toy.log
+    assert (toy.facts.phase, toy.facts.stable) == (Phase.HEALTHY, "new")
 
 
 def test_weights_go_home_and_settle_before_anything_is_pinned() -> None:
