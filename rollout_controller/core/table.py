@@ -14,28 +14,28 @@ from rollout_controller.core.model import Phase
 
 
 class Event(StrEnum):
-    """What can happen to a Rollout, in order of priority."""
+    """What can happen to a Rollout, in order of priority; `core/events.py` says when each of them occurs."""
 
     DELETED = "deleted"
-    ABORT = "abort, or share lowered from outside"
-    FAILED = "gate fails, pods lost, deadline passed"
-    STABLE_GONE = "native roll, stable without endpoints"
-    NATIVE_ROLL = "native roll"
+    ABORT = "abort"  # the command, or the canary's share lowered by somebody else
+    FAILED = "failed"  # the gate fails, pods are lost or keep failing, a deadline passed
+    STABLE_GONE = "rolled away"  # a native roll left stable without endpoints
+    NATIVE_ROLL = "native roll"  # the Deployment rolls by itself, or did
     ERROR = "error finding"
-    CURED = "no error finding"
-    TEMPLATE_STABLE = "template is stable's"
-    TEMPLATE_NEW = "template is new"
-    HOLD = "pause, spec.paused, inconclusive limit, maxDuration"
+    CURED = "cured"
+    TEMPLATE_STABLE = "template back"  # the Deployment asks for stable's template (again)
+    TEMPLATE_NEW = "new template"  # it asks for one that is neither stable's nor the canary's
+    HOLD = "hold"  # the command pause, spec.paused, the inconclusive limit, maxDuration
     RESUME = "resume"
-    CAUSE_GONE = "cause of the pause is gone"
+    CAUSE_GONE = "cause gone"  # of the pause: spec.paused, a finding, no clear verdict
     PROMOTE = "promote"
     PROMOTE_FULL = "promote full"
     RETRY = "retry"
-    APPROVAL = "exit held, approval wanting"
-    ADVANCE = "exit held or approved, next stage's pods there"
+    APPROVAL = "approval wanted"  # all else that the exit of a stage asks for holds
+    ADVANCE = "passed"  # the exit of a stage holds, or was approved, and the next one's pods are there
     EMPTY = "no replicas"
-    HOME = "home, drained, un-pinned"
-    FINISHED = "old version gone, un-pinned"
+    HOME = "home"  # everybody on stable, the canary drained, subsets un-pinned
+    FINISHED = "old pods gone"  # and subsets un-pinned
 
 
 class State(StrEnum):
@@ -104,26 +104,40 @@ TABLE: dict[tuple[Event, State], To] = {
 """Every event in every state: total, so that nothing is left to a default."""
 
 
+_INNER = (State.PROGRESSING, State.PAUSED, State.PROMOTING)
+"""Drawn as one box, so that what leads out of all of them is one arrow."""
+_BOX = "Running"
+
+
 def diagram() -> str:
-    """The table as a Mermaid state diagram, one arrow per pair of states with the events that lead there."""
-    arrows: dict[tuple[str, str], list[str]] = {}
+    """The table as a Mermaid state diagram: one arrow per pair of states, with the events that lead there."""
+    arrows: dict[tuple[str, str], list[str]] = {("[*]", State.INITIALIZING): ["created"]}
     for (event, state), cell in TABLE.items():
-        for target in _targets(cell):
-            if target != state.value:
-                arrows.setdefault((state.value, target), []).append(event.value)
-    arrows.setdefault((State.PROMOTING.value, State.HANDED_OVER.value), []).append("ReplicaSet handed over")
-    lines = ["stateDiagram-v2", "    [*] --> Initializing"]
-    lines += [
-        f"    {source} --> {target}: {' / '.join(events)}" for (source, target), events in arrows.items()
-    ]
-    return "\n".join(lines) + "\n"
+        shared = isinstance(cell, Phase) and all(TABLE[event, inner] is cell for inner in _INNER)
+        source = _BOX if shared and state in _INNER else state.value
+        for target, words in _targets(cell, event).items():
+            labels = arrows.setdefault((source, target), [])
+            if target != state and words not in labels:
+                labels.append(words)
+    arrows[State.PROMOTING, State.HANDED_OVER] = ["handed over"]
+    drawn = {pair: f"{pair[0]} --> {pair[1]}: {', '.join(words)}" for pair, words in arrows.items() if words}
+    inner = [line for (source, target), line in drawn.items() if source in _INNER and target in _INNER]
+    outer = [line for line in drawn.values() if line not in inner]
+    lines = [f"state {_BOX} {{", *(f"    {line}" for line in inner), "}", *outer]
+    return "".join(f"{line}\n" for line in ["stateDiagram-v2", *(f"    {line}" for line in lines)])
 
 
-def _targets(cell: To) -> tuple[str, ...]:
+def _targets(cell: To, event: Event) -> dict[str, str]:
+    """Where a cell leads, with the words on the arrow."""
     if isinstance(cell, Phase):
-        return (cell.value,)
+        return {cell.value: event.value}
     return {
-        Cell.GONE: ("[*]",),
-        Cell.NEXT: (Phase.PROGRESSING.value, Phase.PROMOTING.value),
-        Cell.BY_TEMPLATE: ("Healthy", "Reverted", "Progressing", "[*]"),
-    }.get(cell, ())
+        Cell.GONE: {"[*]": event.value},
+        Cell.NEXT: {Phase.PROMOTING.value: f"last step {event.value}"},
+        Cell.BY_TEMPLATE: {
+            Phase.HEALTHY.value: "home, template back",
+            Phase.REVERTED.value: "home, template unchanged",
+            Phase.PROGRESSING.value: "home, new template",
+            "[*]": "home, deleted",
+        },
+    }.get(cell, {})
