@@ -72,7 +72,10 @@ async def test_nan_and_infinity_come_as_they_are(prometheus: Prometheus) -> None
     assert endless.value == math.inf
 
 
-async def test_a_scalar_or_a_matrix_is_not_taken_for_a_vector(prometheus: Prometheus) -> None:
+async def test_a_scalar_or_a_matrix_is_not_taken_for_a_vector(
+    lab: MetricsLab, prometheus: Prometheus
+) -> None:
+    await lab.scrape()
     for promql in ("1", "lab_revision[1m]"):
         with pytest.raises(MetricsError, match="no instant vector"):
             await prometheus.query(promql)
