@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from e2e.demo import summary
-from e2e.demo.controller import ControllerError
+from e2e.demo.controller import ControllerError, tail
 from e2e.demo.record import RELEASES
 from e2e.demo.screen import open_screen
 from e2e.demo.setting import Setting, new_logs, set_up
@@ -82,7 +82,14 @@ async def _play(parsed: argparse.Namespace, console: Console) -> int:
     if not problems:
         shutil.rmtree(logs)
         return 0
-    console.print(f"the logs of controller and cluster are in {logs.relative_to(REPOSITORY)}/")
+    last = tail(logs / "controller.log")
+    if last:
+        console.print(
+            f"\nthe controller's log ends so:\n{last}\n", highlight=False, markup=False, soft_wrap=True
+        )
+    console.print(
+        f"the logs of controller and cluster are in {logs.relative_to(REPOSITORY)}/", highlight=False
+    )
     return 1
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ ENDS_WITHIN = 5.0
 
 
 class ControllerError(Exception):
-    """The controller did not come up, or did not stay; the message says where its log is."""
+    """The controller did not come up, did not stay, or wrote an error."""
 
 
 class Controller:
@@ -36,6 +37,8 @@ class Controller:
         self.ended_after = 0.0
         """Seconds from SIGTERM to its end."""
         self._port = _free_port()
+        self._checked = 0
+        """Bytes of the log in which no error was found."""
         self._command = [
             str(Path(sys.executable).with_name("rollout-controller")),
             "run",
@@ -106,25 +109,24 @@ class Controller:
         how = f"with status {self.status} after {self.ended_after:.1f} s"
         return [f"told to stop, the controller ended {how}, expected 0 within {ENDS_WITHIN:.0f} s"]
 
-    def tail(self, lines: int = 15) -> str:
-        """The end of its log."""
-        try:
-            with self.log.open(errors="replace") as log:
-                return "".join(deque(log, lines)).rstrip()
-        except OSError:
-            return "(no log)"
-
-    def complaint(self, what: str) -> ControllerError:
-        """An error with the end of the log and where the whole is."""
-        return ControllerError(f"{what}; its log, {self.log}, ends so:\n{self.tail()}")
+    def check(self) -> None:
+        """Raises ControllerError if it ended by itself, or wrote an error since it was last asked."""
+        if not self.running and self._process is not None:
+            raise ControllerError(f"the controller ended by itself, with status {self._process.returncode}")
+        with self.log.open("rb") as log:
+            log.seek(self._checked)
+            fresh = log.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._checked += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            if level_of(line) == "error":
+                raise ControllerError(f"the controller logged an error: {readable(line)}")
 
     async def _ready(self) -> None:
         deadline = monotonic() + READY_WITHIN
         answer = "nothing listens yet"
         while monotonic() < deadline:
-            if not self.running:
-                assert self._process is not None
-                raise self.complaint(f"the controller ended with status {self._process.returncode}")
+            self.check()
             try:
                 found = await http.request("GET", LOCAL, self._port, "/readyz", timeout=2)
                 if found.status == 200:
@@ -133,7 +135,37 @@ class Controller:
             except (OSError, TimeoutError) as error:
                 answer = str(error)
             await asyncio.sleep(0.1)
-        raise self.complaint(f"the controller was not ready within {READY_WITHIN:g} s ({answer})")
+        raise ControllerError(f"the controller was not ready within {READY_WITHIN:g} s ({answer})")
+
+
+def level_of(line: str) -> str:
+    """The level of a line of the log; empty where it is none of the controller's."""
+    try:
+        return str(json.loads(line).get("level", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def readable(line: str) -> str:
+    """A line of the log as a person reads it: time, level, event, the rest; of an exception its last line."""
+    try:
+        entry = dict(json.loads(line))
+    except (ValueError, TypeError):
+        return line.rstrip()
+    time = str(entry.pop("time", ""))[11:19]
+    level, event = entry.pop("level", ""), entry.pop("event", "")
+    exception = str(entry.pop("exception", "")).strip().splitlines()
+    rest = [f"{name}={value}" for name, value in entry.items() if name not in ("namespace", "rollout")]
+    return " ".join(str(one) for one in (time, level, event, *rest, *exception[-1:]) if one)
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """The end of a log, readable; empty where there is none."""
+    try:
+        with log.open(errors="replace") as text:
+            return "\n".join(readable(line) for line in deque(text, lines))
+    except OSError:
+        return ""
 
 
 def _free_port() -> int:

@@ -40,13 +40,8 @@ class Setting:
     sight: Sight
     load: Load
 
-    def check_controller(self) -> None:
-        """Raises ControllerError if it ended by itself."""
-        if not self.controller.running:
-            raise self.controller.complaint("the controller ended by itself")
-
     async def until(self, what: str, ask: Callable[[], Awaitable[bool]], within: float) -> None:
-        """Wait for something that the controller does. Raises ControllerError with the end of its log."""
+        """Wait for something that the controller does. Raises DemoError, ControllerError."""
         await _until(self.controller, self.sight, what, ask, within)
 
 
@@ -82,8 +77,6 @@ async def set_up(screen: Screen, logs: Path) -> AsyncIterator[Setting]:
 
 async def _ready(screen: Screen, cluster: LocalCluster, controller: Controller, sight: Sight) -> None:
     async def healthy() -> bool:
-        if not controller.running:
-            raise controller.complaint("the controller ended by itself")
         return sight.phase == "Healthy"
 
     await _until(controller, sight, "the Rollout to be Healthy", healthy, 60)
@@ -109,8 +102,12 @@ async def _answers(cluster: LocalCluster) -> bool:
 async def _until(
     controller: Controller, sight: Sight, what: str, ask: Callable[[], Awaitable[bool]], within: float
 ) -> None:
+    async def checked() -> bool:
+        controller.check()
+        return await ask()
+
     try:
-        await until(what, ask, within)
+        await until(what, checked, within)
     except DemoError as error:
         said = f"the Rollout says {sight.phase}: {sight.message or 'nothing'}"
-        raise controller.complaint(f"{error}; {said}") from error
+        raise DemoError(f"{error}; {said}") from error

@@ -81,7 +81,7 @@ class Story:
                 moment = watch.moment()
                 if forever or watch.revision:
                     self.screen.show(moment)
-                setting.check_controller()
+                setting.controller.check()
                 await asyncio.sleep(TICK)
                 if forever:
                     del setting.load.answers[: -int(REMEMBERED * RATE)]
@@ -97,7 +97,6 @@ class Story:
         await setting.stage.kubectl(*_set_image(image))
 
         async def back() -> bool:
-            setting.check_controller()
             deployment = await setting.stage.get("deployment")
             return sight.phase == "Healthy" and not deployment["spec"].get("paused")
 

@@ -111,14 +111,16 @@ def show(console: Console, records: Sequence[Record], rest: Rest | None, problem
         console.print()
         console.print(table(records), highlight=False)
         hidden = sum(max(0.0, record.canary.errors - record.traffic.failed) for record in records)
-        console.print(
-            f"The route's retries hid {hidden:.0f} of the canaries' errors from clients;"
-            " the analysis judges what the canary itself answered.",
-            highlight=False,
-        )
+        if hidden:
+            console.print(
+                f"The route's retries hid {hidden:.0f} of the canaries' errors from clients;"
+                " the analysis judges what the canary itself answered.",
+                highlight=False,
+            )
     if rest is not None:
         console.print(at_rest(rest), highlight=False)
     for problem in problems:
-        console.print(f"NOT AS IT SHOULD BE: {problem}", style="bold red", highlight=False, soft_wrap=True)
+        text = f"NOT AS IT SHOULD BE: {problem}"
+        console.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
     if not problems:
         console.print("all as it should be", style="bold green", highlight=False)
