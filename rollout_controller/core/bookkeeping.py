@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core.agenda import Agenda
@@ -37,6 +38,15 @@ def learn(o: Observed, facts: Facts) -> Facts:
         return facts  # an abort, which a shortage seen in the same moment must not hide
     facts = _note_shortage(o, facts)
     return _note_interference(o, facts)
+
+
+def begin_stretch(facts: Facts, now: datetime) -> Facts:
+    """The present stage from `now` on: its duration and its evidence start anew.
+
+    Nothing is known of it yet, which is what the evaluator's first verdict says too: to note that now saves
+    a status write for it.
+    """
+    return replace(facts, since=now, gate="inconclusive", gate_since=now)
 
 
 def _whole(facts: Facts) -> bool:
@@ -76,8 +86,7 @@ def _note_shortage(o: Observed, facts: Facts) -> Facts:
     if carried is None:
         if facts.lowered_to is None:
             return facts
-        back = replace(facts, lowered_to=None, waiting_since=None)
-        return replace(back, since=o.now, gate=None, gate_since=None)
+        return begin_stretch(replace(facts, lowered_to=None, waiting_since=None), o.now)
     if facts.lowered_to is not None and carried >= facts.lowered_to:
         return facts
     lower = replace(facts, lowered_to=carried, reached=min(facts.reached, carried))

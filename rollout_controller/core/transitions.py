@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import events
 from rollout_controller.core.agenda import Agenda
+from rollout_controller.core.bookkeeping import begin_stretch
 from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, PausedBy, Phase
 from rollout_controller.core.table import TABLE, Cell, Event, State, To
 
@@ -154,17 +155,15 @@ def _next(step: Step, o: Observed) -> None:
         )
         return
     index = f.last if f.approved == "full" else f.stage + 1
-    step.facts = replace(
+    entered = replace(
         f,
         stage=index,
-        since=o.now,
         granted=is_.ready(o),
-        gate=None,
-        gate_since=None,
         failures=0,
         approved=None if f.approved == "step" else f.approved,
         waiting_since=None,
     )
+    step.facts = begin_stretch(entered, o.now)
     words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {following.weight} %"
     step.notices.append(Notice("Normal", "StepStarted", words))
 
@@ -224,8 +223,7 @@ def _progress(step: Step, o: Observed, taken: _Taken) -> None:
     if event in {Event.PROMOTE, Event.PROMOTE_FULL}:
         go = _approve(go, event)
     elif f.paused_by is not PausedBy.INCONCLUSIVE or event is Event.RESUME:
-        renewed = o.now if f.stage >= 0 else None
-        go = replace(go, since=renewed, gate=None, gate_since=None)
+        go = begin_stretch(go, o.now) if f.stage >= 0 else go
     if f.lowered_to is not None:
         go = replace(go, waiting_since=f.waiting_since)
     step.facts = go

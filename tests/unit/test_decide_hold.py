@@ -45,7 +45,7 @@ def held_by(o: Observed) -> tuple[Phase, PausedBy | None]:
 def test_a_stage_is_left_with_its_time_its_pods_and_its_pass() -> None:
     d = decide(at_step(AT_25, "pass"))
     assert (d.facts.stage, d.facts.since, d.effects) == (AT_50, NOW, (SetTraffic(50),))
-    assert (d.facts.gate, d.facts.gate_since, d.facts.granted) == (None, None, 5)
+    assert (d.facts.gate, d.facts.gate_since, d.facts.granted) == ("inconclusive", d.facts.since, 5)
 
 
 @pytest.mark.parametrize("index", [AT_5, AT_100])

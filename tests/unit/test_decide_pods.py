@@ -198,7 +198,8 @@ def test_some_pods_back_are_not_enough() -> None:
 def test_all_pods_back_bring_the_share_back_as_a_new_stretch_of_the_stage() -> None:
     d = decide(but(short(5), facts={"gate": "pass", "gate_since": SINCE}))
     assert d.effects == (SetTraffic(50),)
-    assert (d.facts.lowered_to, d.facts.waiting_since, d.facts.since, d.facts.gate) == (None, None, NOW, None)
+    assert (d.facts.lowered_to, d.facts.waiting_since) == (None, None)
+    assert (d.facts.since, d.facts.gate) == (NOW, "inconclusive")
 
 
 def test_pods_that_cannot_be_read_are_neither_back_nor_gone() -> None:
