@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web as web_server
 
 from rollout_controller.kube import watch as module
+from rollout_controller.kube.cache import Cache
 from rollout_controller.kube.rest import Rest
 from rollout_controller.kube.store import Change, Store
 from rollout_controller.kube.watch import Scope, Watch
@@ -230,3 +232,22 @@ async def test_a_server_that_ends_every_stream_at_once_is_not_asked_in_a_tight_l
     async with watching(listed(10), *[streams()] * 1000) as seen:
         await asyncio.sleep(0.5)
         assert len(seen.server.requests) < 40
+
+
+async def test_all_watches_of_many_namespaces_are_open_at_once() -> None:
+    async def lists_then_hangs(request: web_server.Request) -> web_server.StreamResponse:
+        answer = streams(then="hang") if "watch" in request.query else listed(10)
+        return await answer(request)
+
+    namespaces = [f"ns{number}" for number in range(20)]
+    async with serving(rest=lists_then_hangs) as server:
+        rest = Rest(server.configuration)
+        cache = Cache(rest, namespaces)
+        cache.start(lambda _: None)
+        try:
+            await server.asked(2 * len(Kind) * len(namespaces), within=4.5)
+        finally:
+            await cache.stop()
+            await rest.close()
+    opened = [request.path for request in server.requests if "watch" in request.query]
+    assert len(set(opened)) == len(Kind) * len(namespaces)
