@@ -72,6 +72,9 @@ async def _play(parsed: argparse.Namespace, console: Console) -> int:
                 await _keep(console, story, setting)
             story.screen.say("taking everything down")
         late = setting.controller.ending_problems()
+    except asyncio.CancelledError:
+        shutil.rmtree(logs, ignore_errors=True)
+        raise
     except FAILURES as error:
         late = [str(error) or type(error).__name__]
     problems = story.problems() + late
