@@ -198,7 +198,6 @@ def law_7_nothing_is_scaled_below_its_share_nor_deleted_with_pods(o: Observed, d
         if isinstance(effect, Delete):
             event("deleted")
             assert (pods.spec, pods.existing) == (0, 0)
-            assert pods.of == "deployment" or share == 0
         elif effect.replicas < pods.spec:
             event("scaled down")
             assert effect.replicas >= carried(share, o.workload.replicas)
