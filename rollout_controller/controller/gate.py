@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from rollout_controller.api import names
-from rollout_controller.controller.memory import GATE_RETRY, Gate, Memory
+from rollout_controller.controller.memory import GATE_RETRY, GATE_UNANSWERED, Gate, Memory
 from rollout_controller.core.model import Finding
 from rollout_controller.core.patch import add
 from rollout_controller.ports import Cluster, ClusterError, Json, Key, Kind, Ref, Unavailable
@@ -54,7 +54,7 @@ async def _ask(cluster: Cluster, deployment: Json, gate: Gate, now: datetime) ->
     try:
         answer = await cluster.patch(ref, ops, dry_run=True)
     except Unavailable:
-        return Gate(gate.uid, problem=gate.problem, ask_at=now + GATE_RETRY)
+        return Gate(gate.uid, problem=gate.problem, ask_at=now + GATE_UNANSWERED)
     except ClusterError as refused:
         problem = f"a dry run of a template change was refused: {refused.message}"
         return Gate(gate.uid, problem=problem, ask_at=now + GATE_RETRY)

@@ -12,6 +12,8 @@ from rollout_controller.core.model import Hash, Traffic
 from rollout_controller.istio.reading import TrafficReading
 
 GATE_RETRY = timedelta(seconds=5)
+GATE_UNANSWERED = timedelta(seconds=30)
+"""Longer than a pass: a dry run that hangs takes half of one's time."""
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from rollout_controller.core.model import (
     SetTraffic,
     Timing,
 )
-from rollout_controller.ports import Clock, Cluster, ClusterError, Conflict, Json, Key, Notifier
+from rollout_controller.ports import Clock, Cluster, ClusterError, Conflict, Json, Key, Notifier, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +116,8 @@ class Reconciler:
         writer = RolloutWriter(self._cluster, seen.rollout)
         safe = decision.facts.phase is Phase.REVERTING
         failed = await self._claim(writer, decision, safe)
-        failed = await self._write_status(writer, seen, decision, memory, safe) or failed
+        if not isinstance(failed, Unavailable):  # two calls without an answer take all the time of a pass
+            failed = await self._write_status(writer, seen, decision, memory, safe) or failed
         try:
             await self._effects(writer, seen, decision, failed)
         finally:

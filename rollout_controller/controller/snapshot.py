@@ -58,14 +58,20 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec, *, live: bool
     return taken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reader:
+    """Asks for one part after the other. What an API server that gave no answer was to be asked next is
+    unread as well: the pass would else be over before it came to sending anybody back."""
+
     cluster: Cluster
     taken: Snapshot
     live: bool
+    unanswered: bool = False
 
     async def get(self, part: Part, kind: Kind, name: str) -> Json | None:
         ref = Ref(kind, self.taken.namespace, name)
+        if self._spared(part):
+            return None
         try:
             found = await self.cluster.get(ref, live=self.live)
         except NotFound:
@@ -78,6 +84,8 @@ class _Reader:
         return found
 
     async def all(self, part: Part, kind: Kind, labels: str = "") -> list[Json]:
+        if self._spared(part):
+            return []
         try:
             return await self.cluster.list(kind, self.taken.namespace, live=self.live, labels=labels)
         except NotFound:
@@ -93,8 +101,14 @@ class _Reader:
         except (NotFound, Unavailable, Refused):
             return []
 
+    def _spared(self, part: Part) -> bool:
+        if self.unanswered:
+            self.taken.unread.add(part)
+        return self.unanswered
+
     def _could_not(self, part: Part, what: str, problem: Unavailable | Refused) -> None:
         self.taken.unread.add(part)
+        self.unanswered = self.live and isinstance(problem, Unavailable)
         if isinstance(problem, Refused):
             sentence = f"the API server refused to show it: {problem.message}"
             fix = "Grant the controller's ServiceAccount the rights in deploy/."
