@@ -1,6 +1,6 @@
 """An API server that gives no answer to some calls: the way back still fits into one pass.
 
-A call that hangs takes 5 s and a pass ends after 10, so that two of them would end it before any weight moved.
+A call that hangs takes 5 s and a pass ends after 10: two of them would end it before any weight moved.
 """
 
 from collections.abc import Callable
@@ -51,9 +51,7 @@ def _reads(*kinds: Kind) -> Callable[[Call], bool]:
 @pytest.mark.parametrize(
     "hangs",
     [
-        pytest.param(
-            lambda call: call.writes and call.target.kind is Kind.ROLLOUT, id="writes to the Rollout"
-        ),
+        pytest.param(lambda call: call.writes and call.target.kind is Kind.ROLLOUT, id="writes to Rollout"),
         pytest.param(_reads(Kind.REPLICA_SET, Kind.POD), id="long lists"),
         pytest.param(_reads(Kind.DEPLOYMENT, Kind.REPLICA_SET, Kind.POD), id="the whole workload"),
     ],
