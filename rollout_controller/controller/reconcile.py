@@ -14,7 +14,7 @@ import structlog
 from rollout_controller.controller.execute import Executor, RolloutWriter
 from rollout_controller.controller.memory import Memory
 from rollout_controller.controller.observe import Observer, Sighting, Verdicts
-from rollout_controller.controller.orphans import release_orphans
+from rollout_controller.controller.orphans import release, strays
 from rollout_controller.controller.result import PassResult
 from rollout_controller.controller.status import status_of, worth_writing
 from rollout_controller.core.decide import decide
@@ -29,7 +29,18 @@ from rollout_controller.core.model import (
     SetTraffic,
     Timing,
 )
-from rollout_controller.ports import Clock, Cluster, ClusterError, Conflict, Json, Key, Notifier, Unavailable
+from rollout_controller.ports import (
+    Clock,
+    Cluster,
+    ClusterError,
+    Conflict,
+    Json,
+    Key,
+    Kind,
+    Notifier,
+    Ref,
+    Unavailable,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +84,8 @@ class Reconciler:
         if seen is None:
             return await self._forget(key)
         decision = decide(seen.observed)
-        if not self._anything(seen, decision, memory):
+        astray = await self._astray(key, seen, live=False)
+        if not astray and not self._anything(seen, decision, memory):
             self._judges.judge(key, seen, decision.facts)
             return PassResult(wake_at=_earliest(decision.wake_at, self._look_again(seen, memory)))
         seen = await self._observer.look(key, memory, live=True)
@@ -83,6 +95,8 @@ class Reconciler:
         structlog.contextvars.bind_contextvars(stage=decision.display.step or "-")
         self._judges.judge(key, seen, decision.facts)
         await self._write(seen, decision, memory)
+        if astray:
+            await release(self._cluster, key, await self._astray(key, seen, live=True))
         return PassResult(
             wake_at=_earliest(decision.wake_at, self._look_again(seen, memory)), again=bool(decision.effects)
         )
@@ -90,9 +104,19 @@ class Reconciler:
     async def _forget(self, key: Key) -> PassResult:
         """The Rollout is gone: the Deployments that it labelled are given back."""
         self._judges.judge(key, None, None)
-        await release_orphans(self._cluster, key)
+        left = await strays(self._cluster, key)
+        if left:
+            if await self._cluster.get(Ref(Kind.ROLLOUT, *key), live=True) is not None:
+                return PassResult(failed=True)  # made anew, and the watch will tell
+            await release(self._cluster, key, left)
         self._memories.pop(key, None)
         return PassResult(gone=True)
+
+    async def _astray(self, key: Key, seen: Sighting, *, live: bool) -> list[Json]:
+        """The Deployments that bear our label and are not ours; unknown without a spec that can be used."""
+        if seen.snapshot is None:
+            return []
+        return await strays(self._cluster, key, owned=seen.snapshot.routing.deployment, live=live)
 
     def _anything(self, seen: Sighting, decision: Decision, memory: Memory) -> bool:
         if decision.effects or decision.gone or decision.facts != seen.observed.facts:

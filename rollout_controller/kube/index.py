@@ -55,12 +55,13 @@ class Index:
             yield from self._of_pod(obj)
         else:
             yield from self._named.get(Ref(kind, namespace, obj["metadata"]["name"]), ())
-            yield from self._labelled(obj)
+            yield from self._labelled(obj, known=kind is not Kind.DEPLOYMENT)
 
-    def _labelled(self, obj: Json) -> Iterator[Key]:
+    def _labelled(self, obj: Json, *, known: bool = True) -> Iterator[Key]:
+        """The Rollout that a label names; a Deployment's is held by the gate even if there is none."""
         name = (obj["metadata"].get("labels") or {}).get(LABEL)
         key = Key(obj["metadata"]["namespace"], name or "")
-        if key in self._rollouts.get(key.namespace, ()):
+        if name and (not known or key in self._rollouts.get(key.namespace, ())):
             yield key
 
     def _of_replica_set(self, replica_set: Json) -> Iterator[Key]:

@@ -93,6 +93,14 @@ def test_a_replica_set_wakes_by_its_deployment_or_by_our_label() -> None:
     assert woken.by(Kind.REPLICA_SET, thing("pay-1", owner=("Deployment", "pay"))) == set()
 
 
+def test_a_deployment_wakes_the_rollout_that_its_label_names_even_if_there_is_none() -> None:
+    """The gate holds it all the same: somebody has to take the label off."""
+    woken = Woken(rollout())
+    assert woken.by(Kind.DEPLOYMENT, thing("copy", labels={LABEL: "web-rollout"})) == {WEB}
+    moved = thing("copy", namespace="staging", labels={LABEL: "web-rollout"})
+    assert woken.by(Kind.DEPLOYMENT, moved) == {Key("staging", "web-rollout")}
+
+
 def test_a_replica_set_that_lost_its_owner_wakes_by_the_owner_it_had() -> None:
     woken = Woken(rollout())
     had = thing("web-1", owner=("Deployment", "web"))
