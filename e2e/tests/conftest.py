@@ -106,7 +106,7 @@ async def controller(
     ended = await one.stop() if one.running else None
     await _let_go(namespace)
     assert ended is None or (ended[0] == 0 and ended[1] < 5), f"SIGTERM: exit status and seconds {ended}"
-    assert one.defects() == []
+    assert one.defects()[:1] == []
 
 
 async def _let_go(namespace: Namespace) -> None:

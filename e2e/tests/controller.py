@@ -18,6 +18,7 @@ from e2e.tests.support import wait_for
 READY_WITHIN: Final = 40.0
 """Seconds from its start until its caches are filled: long, because many start at once on few cores."""
 _TAIL: Final = 60
+_WIDTH: Final = 500
 _PROGRAM: Final = (sys.executable, "-m", "rollout_controller.cli.main")
 
 
@@ -127,11 +128,11 @@ class Controller:
         ]
 
     def tail(self, lines: int = _TAIL) -> str:
-        """The end of the log."""
+        """The end of the log, long lines cut short."""
         if not self.log.exists():
             return "(the controller was never started)"
         with self.log.open(errors="replace") as log:
-            return "".join(deque(log, lines))
+            return "\n".join(line.rstrip()[:_WIDTH] for line in deque(log, lines))
 
     def _port(self) -> int | None:
         for line in self.lines():

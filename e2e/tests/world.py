@@ -96,17 +96,19 @@ class World:
         name: str = "web",
         replicas: int = 3,
         steps: Sequence[Object] | None = None,
+        answers: bool = True,
         **spec: Json,
     ) -> "World":
         """Apply the usual set with version v1, start the controller if none runs, wait until all is Healthy
-        and v1 answers through Envoy."""
+        and v1 `answers` through Envoy."""
         world = World(namespace, controller, name)
         if not controller.running:
             await controller.start()
         await world.apply(replicas, rollout(name, steps=steps, **spec))
         await controller.ready()
         await world.phase("Healthy")
-        await world.serving()
+        if answers:
+            await world.serving()
         return world
 
     async def apply(self, replicas: int, *more: Object) -> None:
@@ -263,9 +265,10 @@ class World:
 
             await wait_for(answered, f"{version} to answer at {self.host}", within)
 
-    async def pod_post(self, revision: str, path: str) -> None:
-        """POST to the demo application's own port on every pod of a revision."""
-        for pod in await self.pods(revision):
+    async def pod_post(self, revision: str, path: str, *, only: int | None = None) -> None:
+        """POST to the demo application's own port on a revision's pods, or on the first `only` by name."""
+        pods = sorted(await self.pods(revision), key=lambda pod: str(pod["metadata"]["name"]))
+        for pod in pods[:only]:
             address = pod["status"]["podIP"]
             await self.namespace.cluster.pod_request(address, 15020, path, method="POST")
 
@@ -282,6 +285,12 @@ class World:
     async def assert_at_rest(self, version: str, replicas: int = 3) -> None:
         """Nothing of a release is left: the mesh as applied, an ordinary un-paused Deployment of that version
         with one ReplicaSet in use, its own; one label of ours, no finalizer."""
+
+        async def let_go() -> bool:
+            return not (await self.get("rollouts"))["metadata"].get("finalizers")
+
+        # Healthy is written before the pause is taken off, and the finalizer goes last.
+        await wait_for(let_go, "the finalizer to go")
         await self.assert_mesh_is_home()
         found, said = await self.get("deployments"), copy.deepcopy(self.applied["Deployment"])
         container = said["spec"]["template"]["spec"]["containers"][0]
@@ -300,7 +309,6 @@ class World:
             assert (owner["kind"], owner["name"], owner["controller"]) == ("Deployment", self.name, True)
         assert active[status["stable"]]["status"].get("availableReplicas", 0) == replicas
         await self.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=10s")
-        assert not (await self.get("rollouts"))["metadata"].get("finalizers")
 
     async def assert_reverted(self, canary: str) -> None:
         """Everybody is on stable, the canary is gone, and the Deployment is held with its new template."""

@@ -1,0 +1,62 @@
+"""Metrics that hang in the middle of a release. Prometheus is shared: one such test at a time, and short."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from time import monotonic
+
+import pytest
+
+from e2e.localcluster import LocalCluster
+from e2e.tests.controller import Controller
+from e2e.tests.support import Namespace, wait_for
+from e2e.tests.world import HOLD, World
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("parts")]
+
+
+@contextlib.asynccontextmanager
+async def hanging_prometheus(cluster: LocalCluster) -> AsyncIterator[None]:
+    """It takes connections and answers nothing."""
+    await cluster.pause("prometheus")
+    try:
+        yield
+    finally:
+        await cluster.resume("prometheus")
+
+
+async def test_an_abort_while_prometheus_hangs_is_not_late(
+    cluster: LocalCluster, namespace: Namespace, controller: Controller
+) -> None:
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+    async with world.load(100) as load:
+        await world.release("v2")
+        canary = (await world.at(25))["canary"]
+        await world.until(lambda s: "verdict" in s, "a first verdict")
+        async with hanging_prometheus(cluster):
+            asked = monotonic()
+            await world.command("abort", "now")
+
+            async def home() -> bool:
+                return await world.weights() == [100, 0]
+
+            await wait_for(home, "the VirtualService at 0", 5, every=0.02)
+            took = monotonic() - asked
+        status = await world.phase("Reverted")
+        await world.assert_reverted(canary)
+    assert took < 1.5, f"{took:.2f} s, kubectl's own start included"
+    assert load.failures() == []
+    assert "now" in status["reason"]
+
+
+async def test_promote_full_goes_to_the_end_while_prometheus_hangs(
+    cluster: LocalCluster, namespace: Namespace, controller: Controller
+) -> None:
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+    async with world.load(100) as load:
+        await world.release("v2")
+        await world.at(25)
+        async with hanging_prometheus(cluster):
+            await world.command("promote", "full")
+            await world.phase("Healthy", within=30)
+        await world.assert_at_rest("v2")
+    assert load.failures() == []
