@@ -4,7 +4,7 @@ import pytest
 
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
-from e2e.tests.world import HOLD, World
+from e2e.tests.world import HASH_LABEL, HOLD, World
 
 pytestmark = pytest.mark.real
 
@@ -96,14 +96,20 @@ async def test_a_canary_pod_deleted_by_hand_is_made_anew_and_the_release_goes_on
     assert load.failures() == []
 
 
+@pytest.mark.parametrize("cascade", ["background", "orphan"])
 async def test_a_canary_replica_set_deleted_by_hand_is_a_lost_canary(
-    namespace: Namespace, controller: Controller
+    namespace: Namespace, controller: Controller, cascade: str
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
     async with world.load(100) as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
-        await world.kubectl("delete", "replicaset", f"web-{canary}", "--wait=false")
+        await world.kubectl("delete", "replicaset", f"web-{canary}", "--wait=false", f"--cascade={cascade}")
+        if cascade == "orphan":
+            held = await world.until(lambda s: "2 canary pods" in s["message"], "the pods to be told of")
+            assert held["weight"] == 0
+            assert await world.pins() == [held["stable"], canary], "stable's subset would select them"
+            await world.kubectl("delete", "pods", "-l", f"{HASH_LABEL}={canary}", "--wait=false")
         status = await world.phase("Reverted")
         await world.assert_reverted(canary)
     assert "lost" in status["reason"]

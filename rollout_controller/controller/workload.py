@@ -25,8 +25,9 @@ def read_workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
     stable = next((p for p in sets if p.hash == facts.stable and p.of == "deployment"), None)
     canary = next((p for p in sets if p.hash == facts.canary and p is not stable), None)
     others = tuple(sorted((p for p in sets if p is not stable and p is not canary), key=lambda p: p.name))
+    bereft = counted.get(facts.canary, (0, 0))[1] if canary is None and facts.canary else 0
     if deployment is None:
-        return Workload(0, 0, True, False, False, True, "", stable, canary, others)
+        return Workload(0, 0, True, False, False, True, "", stable, canary, others, bereft=bereft)
     metadata, spec = deployment["metadata"], deployment["spec"]
     current = next((p for p in (stable, canary) if p is not None and p.current), None)
     return Workload(
@@ -42,6 +43,7 @@ def read_workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
         others=others,
         image=", ".join(c.get("image", "") for c in spec["template"].get("spec", {}).get("containers", ())),
         changed_by=_who_paused(deployment),
+        bereft=bereft,
     )
 
 

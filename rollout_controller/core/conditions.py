@@ -249,7 +249,7 @@ def at_rest(o: Observed) -> bool:
     """
     if o.traffic is not None and o.traffic.pinned:
         return False
-    return (o.workload is None or o.workload.canary is None) and not leftovers(o)
+    return o.workload is None or (o.workload.canary is None and not o.workload.bereft and not leftovers(o))
 
 
 def stable_candidate(o: Observed) -> str | None:

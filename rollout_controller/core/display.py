@@ -13,7 +13,7 @@ def display(o: Observed, facts: Facts) -> Display:
     return Display(
         message=_message(o, facts),
         step=step(facts),
-        weight=is_.canary_share(o, facts)[0],
+        weight=is_.canary_share(o, facts)[0] if o.traffic is not None else facts.reached,
         readings=verdict.readings if verdict is not None and running else (),
         verdict=verdict.result if verdict is not None and running else None,
         sentence=verdict.sentence if verdict is not None and running else "",
@@ -29,8 +29,18 @@ def step(facts: Facts) -> str:
 
 
 def _message(o: Observed, facts: Facts) -> str:
-    if o.unread:
-        return f"cannot read {', '.join(sorted(o.unread))} just now: a release does not go on before that"
+    warning = next((str(f) for f in o.findings if f.severity == "warning"), "")
+    words = _unread(o) if o.unread else _phase(o, facts)
+    return f"{words} ({warning})" if warning else words
+
+
+def _unread(o: Observed) -> str:
+    if o.policy is None and o.error is not None:
+        return f"{o.error} Nothing moves before that"  # nothing is read with a spec that says not what
+    return f"cannot read {', '.join(sorted(o.unread))} just now: a release does not go on before that"
+
+
+def _phase(o: Observed, facts: Facts) -> str:
     words = {
         Phase.INITIALIZING: _initializing,
         Phase.INVALID: _invalid,
@@ -40,9 +50,8 @@ def _message(o: Observed, facts: Facts) -> str:
         Phase.PROMOTING: _promoting,
         Phase.REVERTING: _reverting,
         Phase.REVERTED: _reverted,
-    }[facts.phase](o, facts)
-    warning = next((str(f) for f in o.findings if f.severity == "warning"), "")
-    return f"{words} ({warning})" if warning else words
+    }[facts.phase]
+    return words(o, facts)
 
 
 def _initializing(o: Observed, facts: Facts) -> str:
@@ -125,6 +134,9 @@ def _reverting(o: Observed, facts: Facts) -> str:
         return f"stable {facts.stable} has no ready pod to go back to, {kept}: {facts.reason}"
     if is_.canary_share(o, facts) != (0, 0):
         return f"sending everybody back to stable {facts.stable}: {facts.reason}"
+    if o.workload is not None and o.workload.bereft:
+        left = f"{o.workload.bereft} canary pods without a ReplicaSet are waited for; delete those that stay"
+        return f"everybody is back on stable {facts.stable}; {left}: {facts.reason}"
     return f"everybody is back on stable {facts.stable}, the canary is drained: {facts.reason}"
 
 

@@ -135,7 +135,8 @@ class Workload:
     which then stands in `Observed.absent`). `held` says that the
     pause is ours (annotation held-by); `labelled` that the gate's label is on. `others` are the
     ReplicaSets that are neither stable nor canary: the Deployment's older ones and canaries of ours left
-    from earlier. `changed_by` is the field manager that last wrote `spec.paused`.
+    from earlier. `changed_by` is the field manager that last wrote `spec.paused`. `bereft` counts pods of the
+    canary's revision whose ReplicaSet is gone.
     """
 
     replicas: int
@@ -150,6 +151,7 @@ class Workload:
     others: tuple[Pods, ...] = ()
     image: str = ""
     changed_by: str = ""
+    bereft: int = 0
 
 
 @dataclass(frozen=True, slots=True)

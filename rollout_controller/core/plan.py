@@ -199,7 +199,7 @@ def _hold_traffic(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
         return [SetTraffic(weight), *repair] if home_serves else []
     if low == weight or t.subsets != pins:
         return repair
-    raisable = enough and o.error is None and is_.pins_settled(o, agenda)
+    raisable = enough and o.error is None and not o.unread and is_.pins_settled(o, agenda)
     return [SetTraffic(weight)] if raisable else []
 
 
@@ -285,7 +285,7 @@ def _revert(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
         return effects
     canaries = [p for p in (w.canary, *is_.leftovers(o)) if p is not None and p.of == "us"]
     effects += _without_pods(o, canaries, agenda)
-    gone = not any(p.spec or p.existing for p in canaries)
+    gone = not w.bereft and not any(p.spec or p.existing for p in canaries)
     if gone and t is not None and t.pinned and is_.weights_settled(o, agenda):
         effects.append(Pin(None, None))
     return effects
@@ -313,4 +313,4 @@ def _canary_runs(o: Observed, facts: Facts) -> bool:
     if o.workload is None or Part.PODS in o.unread:
         return facts.stage >= 0
     canary = o.workload.canary
-    return canary is not None and (canary.spec > 0 or canary.existing > 0)
+    return o.workload.bereft > 0 or (canary is not None and (canary.spec > 0 or canary.existing > 0))

@@ -184,6 +184,15 @@ def test_pods_go_before_their_replica_set_and_pins_go_last() -> None:
     assert decide(but(EMPTY, workload={"canary": None})).effects == (Pin(None, None),)
 
 
+def test_pins_stay_while_there_are_canary_pods_although_their_replica_set_is_gone() -> None:
+    bereft = but(EMPTY, workload={"canary": None, "bereft": 2})
+    d = decide(bereft)
+    assert (d.effects, d.facts.phase) == ((), Phase.REVERTING)
+    assert "2 canary pods without a ReplicaSet" in d.display.message
+    stripped = but(bereft, traffic=traffic(0, None, None))
+    assert decide(stripped).effects == (Pin("old", "new"),)
+
+
 @pytest.mark.parametrize("part", list(Part))
 def test_no_pod_and_no_mark_goes_while_anything_cannot_be_read(part: Part) -> None:
     unread = frozenset({part})
