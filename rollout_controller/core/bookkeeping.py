@@ -13,15 +13,18 @@ _IN_STAGE = RUNNING - {Phase.REVERTING}
 
 
 def tell_apart(o: Observed) -> Observed:
-    """The world with an older ReplicaSet of the Deployment that bears the canary's hash among the others.
+    """The world with a ReplicaSet of the Deployment that bears the canary's hash, but was not handed over by
+    us, among the others.
 
-    The hash is made from the template, so that a version which is released again bears the one it had. Only
-    one with pods, after the canary's own was made, can be the canary's, handed over.
+    It is an older one, for the hash is made from the template, and a version that is released again bears
+    the one it had; or somebody made the Deployment adopt the canary, which then is a native roll. One that
+    took stable's place is the canary in Reverting, too: its hand-over was on its way when that began.
     """
-    w, facts = o.workload, o.facts
-    if w is None or w.canary is None or w.canary.of == "us":
+    w = o.workload
+    if w is None or w.canary is None or w.canary.of == "us" or o.facts.phase is Phase.PROMOTING:
         return o
-    if facts.phase is Phase.PROMOTING or (facts.stage >= 0 and w.canary.spec):
+    took_over = w.canary.spec > 0 and (w.stable is None or w.stable.spec == 0)
+    if o.facts.phase is Phase.REVERTING and took_over:
         return o
     return replace(o, workload=replace(w, canary=None, others=(*w.others, w.canary)))
 
@@ -63,7 +66,7 @@ def _note_verdict(o: Observed, facts: Facts) -> Facts:
     verdict = o.verdict
     if verdict is None or verdict.key != facts.key:
         return facts
-    since = facts.gate_since if facts.gate == verdict.result else verdict.since
+    since = (facts.gate_since if facts.gate == verdict.result else None) or verdict.since
     return replace(facts, gate=verdict.result, gate_since=since, failures=verdict.failures)
 
 

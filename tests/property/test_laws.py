@@ -69,10 +69,7 @@ def ready(o: Observed, side: str) -> int:
 
 
 def handed_over(o: Observed) -> bool:
-    canary = o.workload.canary if o.workload is not None else None
-    if canary is None or canary.of == "us":
-        return False
-    return o.facts.phase is Phase.PROMOTING or (o.facts.stage >= 0 and canary.spec > 0)
+    return o.workload is not None and o.workload.canary is not None and o.workload.canary.of == "deployment"
 
 
 def misled(o: Observed) -> bool:
@@ -98,7 +95,7 @@ def law_3_a_share_rises_only_in_a_stage_that_began_and_onto_pins_that_settled(
     if misled(o):
         return
     for before, effect, after in writes(o, d):
-        if isinstance(effect, SetTraffic) and after.share(canary) > before.share(canary):
+        if isinstance(effect, SetTraffic) and after.share(canary)[1] > before.share(canary)[1]:
             event("a share rises")
             assert before.subsets == (d.facts.stable, canary) or d.facts.phase is Phase.REVERTING
             if d.facts.phase is not Phase.REVERTING:
@@ -238,6 +235,7 @@ LAWS: list[Callable[[Observed, Decision], None]] = [
 
 
 def obey(o: Observed, d: Decision) -> None:
+    o = tell_apart(o)
     for law in LAWS:
         law(o, d)
 
@@ -262,7 +260,7 @@ def test_law_13_every_world_gets_a_decision_even_from_a_status_that_makes_no_sen
 @settings(max_examples=200)
 @given(near(*IN_STAGE), st.integers(1, 100), st.integers(0, 99))
 def test_law_5_a_share_lowered_from_outside_is_an_abort(o: Observed, reached: int, low: int) -> None:
-    if o.facts.stage < 0 or o.traffic is None or handed_over(o) or not whole(o.facts):
+    if o.facts.stage < 0 or o.traffic is None or handed_over(tell_apart(o)) or not whole(o.facts):
         return
     low = min(low, reached - 1)
     weight = (low, max(low, o.traffic.canary_weight[1]))
@@ -299,7 +297,7 @@ def test_law_9_the_lack_of_a_verdict_never_fails_a_canary(o: Observed) -> None:
 @settings(max_examples=200)
 @given(near(*IN_STAGE))
 def test_law_14_a_failing_gate_reverts_whatever_holds_the_release(o: Observed) -> None:
-    if o.facts.approved == "full" or handed_over(o) or not whole(o.facts):
+    if o.facts.approved == "full" or handed_over(tell_apart(o)) or not whole(o.facts):
         return
     failing = Verdict(StageKey("new", max(o.facts.stage, 0), NOW), "fail", NOW)
     assert decide(replace(o, verdict=failing)).facts.phase is Phase.REVERTING

@@ -139,6 +139,12 @@ def test_the_limit_counts_from_the_last_clear_answer() -> None:
     assert held_by(long_ago) == (Phase.PAUSED, PausedBy.INCONCLUSIVE)
 
 
+def test_a_pass_is_a_clear_answer_even_if_nobody_knows_since_when() -> None:
+    o = but(at_step(AT_25, "pass"), facts={"gate_since": None, "since": SINCE - UNCLEAR})
+    o = but(o, verdict={"key": o.facts.key}, workload={"synced": False})
+    assert held_by(o) == (Phase.PROGRESSING, None)
+
+
 def test_a_restart_does_not_begin_the_limit_anew() -> None:
     known = but(
         at_step(AT_25, "inconclusive"), facts={"gate_since": NOW - UNCLEAR, "since": NOW - 2 * UNCLEAR}

@@ -237,6 +237,15 @@ def test_what_was_handed_over_is_finished_even_if_everybody_was_on_the_way_back(
     assert (decide(over).facts.phase, decide(over).facts.stable) == (Phase.HEALTHY, "new")
 
 
+def test_a_canary_that_somebody_made_the_deployment_adopt_is_taken_back_as_a_native_roll() -> None:
+    adopted = but(at_step(AT_25), workload={"canary": {"of": "deployment"}})
+    d = decide(adopted)
+    assert d.facts.phase is Phase.REVERTING
+    assert d.effects == (SetTraffic(0),)
+    home = but(adopted, facts=d.facts, traffic=traffic(0))
+    assert decide(home).effects == (Scale("web-new", 0),)
+
+
 def test_a_revert_in_preparation_has_no_traffic_to_move() -> None:
     o = but(preparing(), command=ABORT, traffic=traffic(0, None, None), workload={"canary": None})
     assert towards_home(o) == []
