@@ -1,7 +1,8 @@
 """One service under release: a namespace with Deployment, Service, routes and Rollout, and watches on it."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +11,21 @@ from bench.errors import BenchError
 from bench.history import Object, shares
 from bench.lab import Lab
 from bench.recorder import Recorder
-from e2e.load import Load
-from e2e.tests.support import Namespace, deployment, destination_rule, route, service, virtual_service
+from e2e.load import Answer, Load
+from e2e.tests.support import (
+    Namespace,
+    deployment,
+    destination_rule,
+    route,
+    service,
+    virtual_service,
+    wait_for,
+)
 
 NAME = "web"
 MANAGER = "bench"
+SERVED = 20
+"""Requests per second, and how many of them in a row must be answered, before a service is used."""
 SETTLED = frozenset({"Healthy", "Reverted", "Paused", "Invalid"})
 """Phases in which nothing goes on by itself."""
 
@@ -148,6 +159,7 @@ async def opened(lab: Lab, plan: Plan, *, rollout: bool = True) -> AsyncIterator
         shop = Shop(lab, plan, namespace, records)
         await namespace.apply(*_objects(namespace, plan))
         await namespace.rolled_out(NAME, within=60)
+        await _served(namespace)
         try:
             if rollout:
                 await namespace.apply(rollout_of(plan))
@@ -155,6 +167,22 @@ async def opened(lab: Lab, plan: Plan, *, rollout: bool = True) -> AsyncIterator
             yield shop
         finally:
             await _remove(shop)
+
+
+async def _served(namespace: Namespace) -> None:
+    """Wait until Envoy has known the service for a second: what fails before is no release's fault."""
+    async with namespace.load(SERVED) as load:
+
+        async def steadily() -> bool:
+            last = load.answers[-SERVED:]
+            return len(last) == SERVED and all(answer.status == 200 for answer in last)
+
+        await wait_for(steadily, f"a second of answers from {namespace.name} through Envoy")
+
+
+def failures_by_kind(failed: Iterable[Answer]) -> dict[str, int]:
+    """How many failed by which status, or for which reason that there was none."""
+    return dict(Counter(str(answer.status or answer.error) for answer in failed))
 
 
 def canary_weight(item: Object) -> int:

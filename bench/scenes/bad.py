@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 
 from bench import shop
 from bench.figures import BY_NAME, Figure
 from bench.lab import Lab, side_by_side, wall
-from bench.shop import Plan, Shop
+from bench.shop import Plan, Shop, failures_by_kind
 
 NAMES = ("bad_release_errors_p50", "bad_release_last_answer_ms")
 RATE = 100
@@ -39,6 +39,10 @@ class Run:
     """One bad release. Seconds count from the first answer of the canary."""
 
     errors: int
+    answers: int
+    """By the canary."""
+    others: Mapping[str, int]
+    """Failed requests that no canary pod answered, by what became of them."""
     seconds_to_zero: float
     highest_weight: int
     last_answer_ms: float
@@ -68,6 +72,8 @@ async def measure(lab: Lab, wanted: Collection[str]) -> list[Figure]:
             f"median of {len(done)} releases, {RATE} requests/s each, {SIDE_BY_SIDE} services side by side",
             {
                 "each": [run.errors for run in done],
+                "answers_by_the_canary": [run.answers for run in done],
+                "errors_not_by_the_canary": [dict(run.others) for run in done],
                 "seconds_from_first_answer_to_zero": [round(run.seconds_to_zero, 1) for run in done],
                 "highest_weight": [run.highest_weight for run in done],
             },
@@ -90,7 +96,8 @@ async def _series(lab: Lab, runs: int, number: int) -> list[Run]:
             done.append(await _run(web, f"bad{turn}"))
             run = done[-1]
             lab.say(
-                f"bad release {number + 1}.{turn}/{runs}: {run.errors} errors, weight 0 after"
+                f"bad release {number + 1}.{turn}/{runs}: {run.errors} errors in {run.answers}"
+                f" answers ({sum(run.others.values())} by others), weight 0 after"
                 f" {run.seconds_to_zero:.1f} s (at {run.highest_weight} %), last answer"
                 f" {run.last_answer_ms:.0f} ms later: {run.sentence}"
             )
@@ -116,6 +123,8 @@ async def _run(web: Shop, version: str) -> Run:
     ]
     return Run(
         errors=len(load.failures()),
+        answers=load.versions()[version],
+        others=failures_by_kind(answer for answer in load.failures() if answer.version != version),
         seconds_to_zero=write.answered - wall(first.done),
         highest_weight=max(weights),
         last_answer_ms=(wall(last.done) - write.answered) * 1000,

@@ -4,14 +4,13 @@ import asyncio
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import groupby
 
 from bench import audit, shop
 from bench.controller import Controller
 from bench.figures import BY_NAME, Figure
 from bench.history import Capacity, capacity
 from bench.lab import Lab
-from bench.shop import Plan, Shop
+from bench.shop import Plan, Shop, failures_by_kind
 from e2e.load import Answer
 
 NAMES = ("good_release_failed_requests", "min_ready_ratio", "max_pods_ratio", "writes_per_canary")
@@ -102,11 +101,6 @@ async def _written(controller: Controller) -> float:
 def _failed(answers: list[Answer], sent: int, releases: list[Release]) -> Figure:
     failed = [answer for answer in answers if answer.failed]
     lost = sent - len(answers)
-    ordered = sorted(failed, key=lambda answer: (answer.status, answer.error))
-    kinds = {
-        f"{status} {error}".strip(): len(list(group))
-        for (status, error), group in groupby(ordered, key=lambda answer: (answer.status, answer.error))
-    }
     seconds = sorted(release.seconds for release in releases)
     return Figure(
         BY_NAME["good_release_failed_requests"],
@@ -115,7 +109,7 @@ def _failed(answers: list[Answer], sent: int, releases: list[Release]) -> Figure
         f" {sent} requests",
         {
             "requests": sent,
-            "kinds": kinds,
+            "kinds": failures_by_kind(failed),
             "release_seconds": {"shortest": round(seconds[0], 1), "longest": round(seconds[-1], 1)},
         },
     )
