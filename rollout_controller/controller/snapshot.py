@@ -15,7 +15,8 @@ from rollout_controller.ports import Cluster, Json, Kind, NotFound, Ref, Refused
 class Snapshot:
     """What an `Observed` was made from; effects are compiled against the same objects.
 
-    `absent` parts do not exist (404), `unread` ones could not be read; `findings` tell of refusals.
+    `absent` parts do not exist (404), `unread` ones could not be read; `findings` tell of refusals. An unread
+    DestinationRule is the one last seen: writes to it test its version.
     """
 
     rollout: Json
@@ -50,6 +51,8 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec, *, live: bool
             taken.virtual_services[service.name] = found
     rule = taken.routing.destination_rule
     taken.destination_rule = await reader.get(Part.DESTINATION_RULE, Kind.DESTINATION_RULE, rule)
+    if Part.DESTINATION_RULE in taken.unread:
+        taken.destination_rule = await reader.last_seen(Kind.DESTINATION_RULE, rule)
     taken.deployment = await reader.get(Part.DEPLOYMENT, Kind.DEPLOYMENT, taken.routing.deployment)
     sets = await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET)
     taken.replica_sets = {s["metadata"]["name"]: s for s in sets if _belongs(s, taken)}
@@ -100,6 +103,13 @@ class _Reader:
             return await self.cluster.list(Kind.SERVICE, self.taken.namespace, live=False)
         except (NotFound, Unavailable, Refused):
             return []
+
+    async def last_seen(self, kind: Kind, name: str) -> Json | None:
+        """What the watches know of a part that is unread: weights towards stable need no more."""
+        try:
+            return await self.cluster.get(Ref(kind, self.taken.namespace, name), live=False)
+        except (NotFound, Unavailable, Refused):
+            return None
 
     def _spared(self, part: Part) -> bool:
         if self.unanswered:

@@ -52,6 +52,7 @@ def _reads(*kinds: Kind) -> Callable[[Call], bool]:
     "hangs",
     [
         pytest.param(lambda call: call.writes and call.target.kind is Kind.ROLLOUT, id="writes to Rollout"),
+        pytest.param(_reads(Kind.DESTINATION_RULE), id="the DestinationRule"),
         pytest.param(_reads(Kind.REPLICA_SET, Kind.POD), id="long lists"),
         pytest.param(_reads(Kind.DEPLOYMENT, Kind.REPLICA_SET, Kind.POD), id="the whole workload"),
     ],
