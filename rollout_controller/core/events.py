@@ -21,6 +21,8 @@ MAX_CORRECTIONS = 3
 MAX_SHORTAGES = 3
 """How often a share is lowered for want of pods before the canary counts as failing."""
 
+_LOST = "all canary pods are lost: none is ready"
+
 
 def command_of(o: Observed, facts: Facts) -> Command | None:
     """The command that may be executed in this pass: a claimed one, or an abort in any form; none twice."""
@@ -60,6 +62,8 @@ def _lowered(o: Observed, f: Facts, a: Agenda) -> str:
     if o.traffic is not None and o.traffic.changed_by:
         return f"{is_.meddler(o)} lowered the canary's share {fall}, which counts as an abort"
     own = _failed(o, f, a) or _template_stable(o, f, a) or _template_new(o, f, a)
+    if own is None and is_.ready(o) == 0 and Part.PODS not in o.unread:
+        return _LOST
     return own or f"the canary's share was lowered {fall}, which counts as an abort"
 
 
@@ -69,7 +73,7 @@ def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:
     if _gate_fails(o, f) and f.approved != "full":
         return (o.verdict.sentence if o.verdict else "") or "the gate fails"
     if is_.pods_lost(o, f):
-        return "all canary pods are lost: none is ready"
+        return _LOST
     if f.shortages > MAX_SHORTAGES:
         return f"canary pods keep failing: {f.shortages} times fewer were ready than the share needs"
     if _unclear_for_too_long(o, f, "Revert", a):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from rollout_controller.core.model import Phase
+from rollout_controller.ports import Kind
 from tests.support import scene
 from tests.support.play import Run
 from tests.support.simulation import Evidence
@@ -30,3 +31,14 @@ def test_a_release_that_waits_looks_again_but_not_at_once() -> None:
     scene.set_image(run.world, scene.V2)
     run.until(lambda now: now.facts.stage == 0).wait(timedelta(minutes=10), limit=60)
     assert run.facts.phase is Phase.PROGRESSING
+
+
+def test_a_release_never_asks_for_the_replica_sets_of_a_whole_namespace() -> None:
+    """They carry their templates: in a large namespace a list of all would take longer than a pass may."""
+    run, asked = Run(scene.shop()).to_rest(), []
+    scene.set_image(run.world, scene.V2)
+    while run.advance(made=lambda attempt: asked.extend(attempt.calls)):
+        pass
+    lists = [call.labels for call in asked if call.verb == "list" and call.target.kind is Kind.REPLICA_SET]
+    assert [line.outcome for line in run.facts.history] == ["Promoted"]
+    assert set(lists) == {"app=web", "rollout-controller.dev/rollout=web"}

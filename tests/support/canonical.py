@@ -23,7 +23,7 @@ from tests.support.replicasets import is_ready
 from tests.support.simulation import ROLLOUT, TICK
 from tests.support.world import World, when
 
-LONG_AGO: Final = 3 * TICK
+LONG_AGO: Final = 4 * TICK
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 _METADATA: Final = ("name", "labels", "annotations", "finalizers")
 _DISPLAYED: Final = ("conditions", "history", "workload", "observedGeneration")

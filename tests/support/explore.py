@@ -12,7 +12,7 @@ so the work is linear in the number of writes. The laws are checked on every wri
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,17 +38,24 @@ class Exploration:
     def __str__(self) -> str:
         return f"{len(self.worlds)} worlds, {self.states} states, {self.edges} edges, {self.writes} writes"
 
-    @property
-    def end(self) -> Run:
+    def all_ends(self, at_least: int) -> list[Run]:
+        """One run for each different end; fewer edges than that have shown too little."""
+        assert self.edges >= at_least, f"only {self}"
+        assert self.ends, "nothing comes to an end"
+        return list(self.ends.values())
+
+    def the_end(self, at_least: int) -> Run:
         """The run that came to the one end that there is."""
-        assert len(self.ends) == 1, f"{len(self.ends)} different ends:\n\n{differences(self.ends)}"
-        return next(iter(self.ends.values()))
+        (end, *others) = self.all_ends(at_least)
+        assert not others, f"{len(self.ends)} different ends:\n\n{differences(self.ends)}"
+        return end
 
 
 @dataclass(frozen=True, slots=True)
-class _Next:
-    """Where the run without trouble goes from a state: `None` if it rests."""
+class _Onward:
+    """Where a state leads without trouble: the run after its pass, and its state (None: at rest)."""
 
+    run: Run
     key: Hashable | None
     wrote: bool
     took_time: bool
@@ -57,8 +64,7 @@ class _Next:
 def explore(starts: Iterable[Run], limit: int = 20_000) -> Exploration:
     """Explore everything that can come of these runs. Raises BrokenLaw, or AssertionError for a live-lock."""
     found = Exploration()
-    onward: dict[Hashable, _Next] = {}
-    reached: dict[Hashable, Run] = {}
+    onward: dict[Hashable, _Onward] = {}
     todo = deque(starts)
     while todo:
         run = todo.popleft()
@@ -66,28 +72,22 @@ def explore(starts: Iterable[Run], limit: int = 20_000) -> Exploration:
         if key in onward:
             continue
         assert len(onward) < limit, f"not closed after {limit} states: {found}"
-        reached[key] = run
         found.worlds.add(canonical(run.world))
-        following, wrote, others = _expand(run, found)
-        if following is None:
-            onward[key] = _Next(None, wrote, took_time=False)
-        else:
-            took_time = following.world.now > run.world.now
-            onward[key] = _Next(canonical(following.world, following.memory), wrote, took_time)
-            todo.append(following)
+        onward[key], others = _expand(run, found)
         todo.extend(others)
+        if onward[key].key is not None:
+            todo.append(onward[key].run)
     found.states = len(onward)
-    for end in _rests(onward):
-        rested = reached[end]
+    for rested in _rests(onward):
         found.ends.setdefault(shape(rested.world), rested)
     return found
 
 
-def _expand(run: Run, found: Exploration) -> tuple[Run | None, bool, list[Run]]:
-    """The state after an untroubled pass (None: at rest), whether it wrote, and all the troubled ones."""
+def _expand(run: Run, found: Exploration) -> tuple[_Onward, list[Run]]:
+    """What follows without trouble, and all the states that trouble leads to."""
     recorder = _Recorder(run.pace)
-    onward = run.fork()
-    goes_on = _advance(onward, recorder)
+    after = run.fork()
+    goes_on = _advance(after, recorder)
     others = [run.fork(world=world, memory=Memory()) for world in recorder.worlds]
     for number in range(len(recorder.worlds)):
         for done in (True, False):
@@ -97,7 +97,8 @@ def _expand(run: Run, found: Exploration) -> tuple[Run | None, bool, list[Run]]:
     others.append(run.fork(memory=Memory()))
     found.edges += len(others) + 1
     found.writes += len(recorder.worlds)
-    return (onward if goes_on else None), bool(recorder.worlds), others
+    key = canonical(after.world, after.memory) if goes_on else None
+    return _Onward(after, key, bool(recorder.worlds), after.world.now > run.world.now), others
 
 
 def _advance(run: Run, hook: Hook) -> bool:
@@ -129,8 +130,8 @@ class _Recorder(Hook):
                 self.worlds.append(world)
 
 
-def _rests(onward: dict[Hashable, _Next]) -> Iterator[Hashable]:
-    """The states in which untroubled runs end: no way on, or round and round without a write."""
+def _rests(onward: dict[Hashable, _Onward]) -> Iterator[Run]:
+    """The ends of untroubled runs: nothing more happens, or looks come round and round without a write."""
     settled: set[Hashable] = set()
     for start in onward:
         path: dict[Hashable, None] = {}
@@ -139,12 +140,32 @@ def _rests(onward: dict[Hashable, _Next]) -> Iterator[Hashable]:
             path[at] = None
             last, at = at, onward[at].key
         if at is None:
-            yield last
+            yield onward[last].run
         elif at in path:
-            loop = list(path)[list(path).index(at) :]
-            assert not any(onward[state].wrote for state in loop), f"a loop of {len(loop)} states that writes"
-            assert any(onward[state].took_time for state in loop), (
-                "passes at once, over and over, for nothing"
-            )
-            yield at
+            loop = [onward[state] for state in list(path)[list(path).index(at) :]]
+            assert not any(one.wrote for one in loop), f"a loop of {len(loop)} states that writes"
+            assert any(one.took_time for one in loop), "passes at once, over and over, for nothing"
+            yield loop[0].run
         settled.update(path)
+
+
+def moments(run: Run, happens: Callable[[World], None], when: Callable[[Run], bool]) -> list[Run]:
+    """An untroubled run, with something happening at each of its moments that differ in more than ages.
+
+    Only at moments for which `when` holds. The native controllers see it before ours does.
+    """
+    found: list[Run] = []
+    been: set[Hashable] = set()
+    shapes: set[Hashable] = set()
+    while (key := canonical(run.world, run.memory)) not in been:
+        been.add(key)
+        looks = shape(run.world)
+        if when(run) and looks not in shapes:
+            shapes.add(looks)
+            other = run.fork()
+            happens(other.world)
+            environment.settle(other.world)
+            found.append(other)
+        if not run.advance():
+            break
+    return found

@@ -18,7 +18,6 @@ from rollout_controller.core.model import Timing
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import mesh
 from tests.support.deployments import same_but_hash
-from tests.support.mesh import Hole
 from tests.support.replicasets import KUBELET, TEMPLATE_HASH, controller_of, images_of
 from tests.support.simulation import ROLLOUT, TIMING, Evidence, Pass
 from tests.support.world import Push, World, finalizers_of, when
@@ -59,13 +58,13 @@ class Laws:
     evidence: Evidence
     timing: Timing = TIMING
     blamed: frozenset[str] = frozenset({OURS, *NATIVE})
-    holes: frozenset[Hole] = frozenset()
+    lost: dict[str, int] = field(default_factory=dict)
     shares: dict[str, mesh.Share] = field(default_factory=dict)
     checked: dict[str, int] = field(default_factory=dict)
 
     def look(self, world: World) -> None:
         """Begin here: what is so already is nobody's fault."""
-        self.holes, self.shares = mesh.holes(world), mesh.shares_now(world)
+        self.lost, self.shares = mesh.lost(world), mesh.shares_now(world)
 
     def watch(self, world: World, ref: Ref, old: Json | None, new: Json | None, manager: str) -> None:
         """A write was stored."""
@@ -85,22 +84,20 @@ class Laws:
         if ref.kind is Kind.REPLICA_SET and manager in {OURS, *NATIVE}:
             self._check_scale(world, old, new)
         if ref.kind in {Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE, Kind.POD}:
-            self._check_holes(world, new or old or {}, manager)
+            self._check_lost(world, new or old or {}, manager)
 
     def _count(self, what: str) -> None:
         self.checked[what] = self.checked.get(what, 0) + 1
 
-    def _check_holes(self, world: World, obj: Json, manager: str) -> None:
-        """No route sends to a subset that nobody answers for, unless people or pods made it so."""
-        holes = mesh.holes(world)
+    def _check_lost(self, world: World, obj: Json, manager: str) -> None:
+        """Nobody's requests come to nothing who was answered before, unless people or pods made it so."""
+        lost = mesh.lost(world)
         failing = manager == KUBELET and obj.get("kind") == "Pod" and images_of(obj) & world.broken
-        blameless = manager not in self.blamed or failing or not mesh.ready_pods(world)
-        if not blameless:
-            new = sorted(holes - self.holes)
-            demand(
-                not new, 6, f"{manager}'s write of {obj['kind']} lets proxies send to empty subsets: {new}"
-            )
-        self.holes = holes
+        if manager in self.blamed and not failing and mesh.ready_pods(world):
+            more = {name: (self.lost.get(name, 0), now) for name, now in lost.items()}
+            more = {name: change for name, change in more.items() if change[1] > change[0]}
+            demand(not more, 6, f"{manager}'s write of {obj['kind']} loses requests (percent): {more}")
+        self.lost = lost
 
     def _check_scale(self, world: World, old: Json | None, new: Json | None) -> None:
         """Nothing is scaled below ceil(share x replicas), as any proxy may still believe the share."""

@@ -20,7 +20,6 @@ HOST: Final = "web"
 ROUTE: Final = "primary"
 
 Share = tuple[int, int]
-Hole = tuple[str, str]
 
 
 def route_weights(service: Json) -> dict[str, int]:
@@ -101,15 +100,18 @@ def ready_pods(world: World, revision: str | None = None) -> int:
     )
 
 
-def holes(world: World) -> frozenset[Hole]:
-    """(VirtualService, subset) where some proxy may send requests although there is no endpoint."""
+def lost(world: World) -> dict[str, int]:
+    """By VirtualService, the percent of requests that some proxy may send to a subset without endpoint."""
     endpoints = [pod["metadata"]["labels"] for pod in world.every(Kind.POD) if is_ready(pod)]
-    found = set()
+    found: dict[str, int] = {}
     for services, rules in believed(world):
         labels = {s["name"]: s.get("labels") for rule in rules for s in rule["spec"]["subsets"]}
+        answered = {
+            subset: any(selects({"matchLabels": wanted}, own) for own in endpoints)
+            for subset, wanted in labels.items()
+        }
         for service in services:
-            for subset, weight in route_weights(service).items():
-                wanted = {"matchLabels": labels.get(subset)}
-                if weight and not any(selects(wanted, own) for own in endpoints):
-                    found.add((service["metadata"]["name"], subset))
-    return frozenset(found)
+            name, weights = service["metadata"]["name"], route_weights(service)
+            percent = sum(weight for subset, weight in weights.items() if not answered.get(subset))
+            found[name] = max(found.get(name, 0), percent)
+    return found

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import environment
-from tests.support.simulation import KEY
+from tests.support.simulation import KEY, ROLLOUT
 from tests.support.world import World
 
 DEPLOYMENT: Final = Ref(Kind.DEPLOYMENT, "shop", "web")
@@ -147,11 +147,26 @@ def scale(world: World, replicas: int) -> None:
 
 def annotate(world: World, **commands: str) -> None:
     """`kubectl annotate rlt web rollout-controller.dev/<verb>=<value>`."""
-    ref = Ref(Kind.ROLLOUT, *KEY)
-    rollout = world.need(ref)
+    rollout = world.need(ROLLOUT)
     given = {f"rollout-controller.dev/{verb}": value for verb, value in commands.items()}
     metadata = {
         **rollout["metadata"],
         "annotations": {**(rollout["metadata"].get("annotations") or {}), **given},
     }
-    world.update(ref, {**rollout, "metadata": metadata}, KUBECTL)
+    world.update(ROLLOUT, {**rollout, "metadata": metadata}, KUBECTL)
+
+
+def delete(world: World, *, foreground: bool = False) -> None:
+    """`kubectl delete rlt web`, in the foreground if asked."""
+    world.delete(ROLLOUT, KUBECTL, foreground=foreground)
+
+
+def break_pods(world: World, *images: str) -> None:
+    """From now on no pod of these versions is ready."""
+    world.broken = frozenset(images)
+
+
+def edit_spec(world: World, **fields: Any) -> None:
+    """`kubectl patch rlt web`: other values for fields of its spec."""
+    rollout = world.need(ROLLOUT)
+    world.update(ROLLOUT, {**rollout, "spec": {**rollout["spec"], **fields}}, KUBECTL)

@@ -131,9 +131,18 @@ class Evidence:
         return key.since + timing.settle + self.after
 
 
+_FACTS: Final[dict[int, tuple[Json, Facts]]] = {}
+
+
 def _facts(world: World) -> Facts:
+    """The facts in the status; remembered by identity, for objects are never changed."""
     rollout = world.get(ROLLOUT)
-    return facts_of((rollout or {}).get("status") or {})
+    if rollout is None:
+        return Facts()
+    known = _FACTS.get(id(rollout))
+    if known is None or known[0] is not rollout:
+        known = _FACTS[id(rollout)] = rollout, facts_of(rollout.get("status") or {})
+    return known[1]
 
 
 @dataclass(slots=True)

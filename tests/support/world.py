@@ -9,7 +9,7 @@ policies of `deploy/gate`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -56,7 +56,8 @@ def ref_of(kind: Kind, obj: Json) -> Ref:
 class World:
     """All that exists. `broken` are images whose pods are not (or no longer) ready.
 
-    `graces` is how long pods take: to become ready, and to be gone once deleted.
+    Pods take `readying` to become ready, and `ending` to be gone once deleted. `pushes` is what proxies were
+    told, `on_write` is told of every write, `calm` the moment at which native controllers had nothing to do.
     """
 
     now: datetime = START
@@ -68,6 +69,7 @@ class World:
     ending: timedelta = timedelta(seconds=5)
     pushes: tuple[Push, ...] = ()
     on_write: Write | None = None
+    calm: Hashable = None
 
     def fork(self) -> World:
         """A world that is the same now and goes its own way."""
