@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core import events
+from rollout_controller.core import events, refusals
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.bookkeeping import begin_stretch
 from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, PausedBy, Phase
@@ -91,10 +91,10 @@ def _refusal(o: Observed, facts: Facts, event: Event, cell: To, command: Command
             else f"it cannot hold while {phase}"
         )
     if event in {Event.PROMOTE, Event.PROMOTE_FULL}:
-        return events.promote_refusal(facts, command)
+        return refusals.promote_refusal(facts, command)
     if event is Event.RETRY:
-        return events.retry_refusal(o)
-    return events.resume_refusal(facts) if event is Event.RESUME else None
+        return refusals.retry_refusal(o)
+    return refusals.resume_refusal(facts) if event is Event.RESUME else None
 
 
 def _take(step: Step, o: Observed, taken: _Taken, cell: To) -> None:

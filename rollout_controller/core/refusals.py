@@ -1,0 +1,35 @@
+"""Why a command is dropped although the phase would allow it, in the words of its Warning."""
+
+from __future__ import annotations
+
+from rollout_controller.core import conditions as is_
+from rollout_controller.core.commands import bound_to
+from rollout_controller.core.model import Command, Facts, Observed, PausedBy
+
+
+def promote_refusal(f: Facts, command: Command) -> str | None:
+    """Why a promote makes no sense here although the phase would allow it, None if it does."""
+    if bound_to(command.value, f) != "now":
+        return f"{command.value} is not the present step of this release"
+    if command.value != "full" and f.stage < 0:
+        return "no step has begun yet; use full to go straight to 100 %"
+    return None
+
+
+def retry_refusal(o: Observed) -> str | None:
+    """Why there is nothing to start again, None if there is."""
+    startable = o.policy is not None and is_.deployment_present(o)
+    return None if startable else "there is no Deployment, or no usable spec, to start it with"
+
+
+def resume_refusal(f: Facts) -> str | None:
+    """Why a resume does not end this pause, None if it does."""
+    match f.paused_by:
+        case PausedBy.APPROVAL:
+            return "this step waits for an approval: annotate promote"
+        case PausedBy.SPEC:
+            return "spec.paused holds it: set it to false"
+        case PausedBy.FINDING:
+            return "a finding holds it: cure it and it goes on by itself"
+        case _:
+            return None
