@@ -198,9 +198,9 @@ class Executor:
 
         def compile_ops(seen: Json) -> list[Json]:
             metadata = seen["metadata"]
-            ops = [_test(metadata["uid"], "metadata", "uid")]
             if present:
-                return [*ops, *put(metadata, "labels", names.LABEL, self._seen.name)]
+                return put(seen, "labels", names.LABEL, self._seen.name)
+            ops = [_test(metadata["uid"], "metadata", "uid")]
             if (metadata.get("labels") or {}).get(names.LABEL) == self._seen.name:
                 where = ("metadata", "labels", names.LABEL)
                 ops += [_test(self._seen.name, *where), remove(*where)]
@@ -209,9 +209,7 @@ class Executor:
         return compile_ops
 
     def _pause(self, seen: Json) -> list[Json]:
-        metadata = seen["metadata"]
-        mark = put(metadata, "annotations", names.HELD_BY, self._seen.name)
-        return [_test(metadata["uid"], "metadata", "uid"), add(True, "spec", "paused"), *mark]
+        return [*put(seen, "annotations", names.HELD_BY, self._seen.name), add(True, "spec", "paused")]
 
     def _unpause(self, seen: Json) -> list[Json]:
         """Rests on the resourceVersion: the template must still be the one that was seen to be stable's."""
@@ -219,11 +217,16 @@ class Executor:
         return [unchanged(seen), *paused, *_unmark(seen["metadata"])]
 
 
-def put(metadata: Json, field: str, key: str, value: str) -> list[Json]:
-    """Put one label or annotation, making the map where there is none."""
+def put(seen: Json, field: str, key: str, value: str) -> list[Json]:
+    """Put one label or annotation into an object that must still be this one.
+
+    Where there is no map yet it is made, which rests on the version: one that somebody made meanwhile would
+    be lost.
+    """
+    metadata = seen["metadata"]
     if metadata.get(field):
-        return [add(value, "metadata", field, key)]
-    return [add({key: value}, "metadata", field)]
+        return [_test(metadata["uid"], "metadata", "uid"), add(value, "metadata", field, key)]
+    return [unchanged(seen), add({key: value}, "metadata", field)]
 
 
 def _unmark(metadata: Json) -> list[Json]:
