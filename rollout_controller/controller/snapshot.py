@@ -54,7 +54,10 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec, *, live: bool
     if Part.DESTINATION_RULE in taken.unread:
         taken.destination_rule = await reader.last_seen(Kind.DESTINATION_RULE, rule)
     taken.deployment = await reader.get(Part.DEPLOYMENT, Kind.DEPLOYMENT, taken.routing.deployment)
-    sets = await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET)
+    # A namespace may have thousands, with their templates: only those of the Deployment, and ours.
+    sets = await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET, f"{names.LABEL}={taken.name}")
+    if taken.deployment is not None:
+        sets += await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET, _selector(taken.deployment))
     taken.replica_sets = {s["metadata"]["name"]: s for s in sets if _belongs(s, taken)}
     taken.pods = await reader.all(Part.PODS, Kind.POD, _selector(taken.deployment))
     taken.services = await reader.services()
