@@ -137,7 +137,7 @@ def _reverting(o: Observed, facts: Facts) -> str:
     if o.workload is not None and o.workload.bereft:
         left = f"{o.workload.bereft} canary pods without a ReplicaSet are waited for; delete those that stay"
         return f"everybody is back on stable {facts.stable}; {left}: {facts.reason}"
-    return f"everybody is back on stable {facts.stable}, the canary is drained: {facts.reason}"
+    return f"everybody is back on stable {facts.stable}, the canary is being drained: {facts.reason}"
 
 
 def _reverted(_o: Observed, facts: Facts) -> str:

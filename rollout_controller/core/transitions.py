@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import events, refusals
@@ -151,7 +152,7 @@ def _next(step: Step, o: Observed) -> None:
     if following is None:
         step.facts = replace(f, phase=Phase.PROMOTING, waiting_since=None, reason="")
         step.notices.append(
-            Notice("Normal", "Promoting", "the last step passed: the new version is handed over")
+            Notice("Normal", "Promoting", f"{_why_promoted(f)}: the new version is handed over")
         )
         return
     index = f.last if f.approved == "full" else f.stage + 1
@@ -166,6 +167,10 @@ def _next(step: Step, o: Observed) -> None:
     step.facts = begin_stretch(entered, o.now)
     words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {following.weight} %"
     step.notices.append(Notice("Normal", "StepStarted", words))
+
+
+def _why_promoted(facts: Facts) -> str:
+    return "the last step passed" if facts.approved is None else "promoted by command"
 
 
 def _revert(step: Step, reason: str) -> None:
@@ -194,7 +199,7 @@ def _come_home(step: Step, o: Observed) -> None:
     if o.workload is None or o.policy is None or not is_.deployment_present(o):
         step.facts = _forget(f, Phase.INITIALIZING)
     elif o.workload.target == f.stable:
-        step.facts = replace(_forget(f, Phase.HEALTHY), reason=f.reason)
+        step.facts = _forget(f, Phase.HEALTHY)
         step.notices.append(Notice("Normal", "Healthy", f"stable {f.stable} serves everybody"))
     elif o.workload.target == f.canary:
         step.facts = replace(_forget(f, Phase.REVERTED), canary=f.canary, reason=f.reason)
@@ -272,8 +277,7 @@ def _forget(f: Facts, phase: Phase) -> Facts:
 
 
 def _remember(f: Facts, o: Observed, outcome: str) -> Facts:
-    started = f.started or o.now
-    line = Outcome(
-        f.canary or "", "Promoted" if outcome == "Promoted" else "Reverted", f.reason, o.now, o.now - started
-    )
+    ended = o.now.replace(microsecond=0)
+    took = timedelta(seconds=round((o.now - (f.started or o.now)).total_seconds()))
+    line = Outcome(f.canary or "", "Promoted" if outcome == "Promoted" else "Reverted", f.reason, ended, took)
     return replace(f, history=(*f.history, line)[-HISTORY:])
