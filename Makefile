@@ -30,7 +30,7 @@ quick: $(STAMP)
 	$(PY) -m pytest tests -n 2
 
 real: $(STAMP)
-	$(PY) -m pytest -c e2e/pytest.ini e2e/tests
+	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 4 --dist loadgroup
 
 bench: $(STAMP)
 	@$(PY) -m bench $(ARGS)
