@@ -146,6 +146,9 @@ class Judging:
 
     async def _turn(self, key: Key, run: _Run) -> None:
         job, now = run.job, self._clock.now()
+        # The task's context is a copy of that of the pass which began it, with the stage of that time.
+        stage = str(job.stretch.key.index + 1) if job.stretch is not None else ""
+        structlog.contextvars.bind_contextvars(stage=stage)
         try:
             if job.drained and run.ask_at <= now:
                 run.ask_at = next_question(run.memory, now)
@@ -175,7 +178,10 @@ class Judging:
             run.look_at = after_fault(stretch, now, run.faults)
         else:
             requests = look.sides.requests if isinstance(look, Look) else 0
-            run.look_at = next_look(stretch, run.memory, now, requests=requests, needed=after.needed)
+            undecided = after.result == "inconclusive" and after.failures == 0
+            run.look_at = next_look(
+                stretch, run.memory, now, requests=requests, needed=after.needed, undecided=undecided
+            )
         self._tell(key, before.verdict, after)
 
     def _tell(self, key: Key, before: Verdict, after: Verdict) -> None:
@@ -187,7 +193,6 @@ class Judging:
             result=after.result,
             failures=after.failures,
             sentence=after.sentence,
-            stage_index=after.key.index,
         )
         self._wake(key)
 

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import structlog
+from structlog.typing import EventDict
 
 from rollout_controller.controller.jobs import Job
 from rollout_controller.prometheus.promql import Scope
@@ -20,6 +22,7 @@ from tests.support.evaluating import (
     stretch,
 )
 from tests.support.fakeprometheus import Revision, none, steady
+from tests.support.logging import restored_logging
 
 
 def test_five_percent_of_errors_at_five_requests_a_second_fail_within_seconds_and_wake_at_once() -> None:
@@ -212,3 +215,27 @@ def test_versions_whose_pods_cannot_be_told_apart_are_never_judged() -> None:
         await bench.judging.close()
 
     play(main())
+
+
+def test_a_line_about_a_verdict_tells_its_own_stage_not_that_in_which_judging_began() -> None:
+    lines: list[EventDict] = []
+
+    def keep(_logger: object, _method: str, line: EventDict) -> EventDict:
+        lines.append(line)
+        raise structlog.DropEvent
+
+    async def main() -> None:
+        bench = Bench.of(prometheus(rate=50))
+        structlog.contextvars.bind_contextvars(stage="1/5")  # as the pass that begins to judge does
+        bench.judging.watch(KEY, job())
+        await bench.until(15)
+        bench.judging.watch(KEY, job(index=2, since=15))
+        await bench.until(40)
+        await bench.judging.close()
+
+    with restored_logging():
+        structlog.configure(processors=[structlog.contextvars.merge_contextvars, keep])
+        play(main())
+    told = [(line["stage"], line["result"]) for line in lines if line["event"] == "verdict"]
+    assert told[0] == ("1", "pass")
+    assert told[-1] == ("3", "pass")
