@@ -148,11 +148,18 @@ class Looker:
 
 
 def next_look(
-    stretch: Stretch, memory: Memory, now: datetime, *, requests: float = 0, needed: int = 0
+    stretch: Stretch,
+    memory: Memory,
+    now: datetime,
+    *,
+    requests: float = 0,
+    needed: int = 0,
+    undecided: bool = False,
 ) -> datetime:
-    """When to look again: every interval from when evidence begins, and once before as soon as it may do.
+    """When to look again: every interval from when evidence begins, and sooner within the first one.
 
-    `requests` are those the canary had at the last look, `needed` how many more were wanted.
+    There, as soon as there may be requests enough (`requests` are those of the last look, `needed` how many
+    more it wanted), and a little later each time while what they say is `undecided`.
     """
     start = memory.evidence_from(stretch)
     if now < stretch.settled:
@@ -161,12 +168,13 @@ def next_look(
         return min(now + stretch.interval, start + FIRST)
     age = now - start
     ahead = stretch.interval - age % stretch.interval
-    if ahead < stretch.interval / 10:
-        ahead += stretch.interval
-    if needed and age < stretch.interval:
-        guess = age * (needed / requests) if requests else age
-        return now + min(max(min(guess, age), FIRST, timedelta(seconds=memory.interval or 0)), ahead)
-    return now + ahead
+    if age >= stretch.interval or not (needed or undecided):
+        # A timer may fire a little early: that look was the one of this interval.
+        return now + (ahead if ahead > stretch.interval / 10 else ahead + stretch.interval)
+    soon = age / 4
+    if needed:
+        soon = min(age, age * (needed / requests)) if requests else age
+    return now + min(max(soon, FIRST, timedelta(seconds=memory.interval or 0)), ahead)
 
 
 def after_fault(stretch: Stretch, now: datetime, faults: int) -> datetime:

@@ -1,6 +1,7 @@
 """When the evaluator looks, and how far back; when it begins and when it ends."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -38,6 +39,24 @@ def test_a_busy_canary_is_judged_one_second_after_traffic_is_settled() -> None:
         await bench.until(40)
         assert bench.metrics.times() == [4, 13, 23, 33]
         assert bench.wakes == [(4.0, KEY)]
+        await bench.judging.close()
+
+    play(main())
+
+
+def test_while_the_first_requests_leave_it_open_it_looks_again_before_the_interval_is_over() -> None:
+    async def main() -> None:
+        # One error in the first 20 requests is 5 %, and may be chance.
+        bench = Bench.of(prometheus(rate=5, errors=lambda at: float(at >= 5)))
+        bench.judging.watch(KEY, job())
+        verdict = await bench.until(12.9)
+        assert (verdict.result, verdict.failures) == ("inconclusive", 0)
+        early = bench.metrics.times()
+        assert early[:3] == [4, 5, 7]
+        assert len(early) > 4
+        assert all(later - sooner >= 1 for sooner, later in itertools.pairwise(early))
+        await bench.until(34)
+        assert bench.metrics.times()[len(early) :] == [13, 23, 33]
         await bench.judging.close()
 
     play(main())
