@@ -7,18 +7,21 @@ A cluster that is up already is used, and left alone, with E2E_CLUSTER=<its stat
 
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Generator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from xdist.scheduler.loadgroup import LoadGroupScheduling  # type: ignore[import-untyped]  # it ships no types
 
 from e2e.localcluster import LocalCluster, LocalClusterError, Settings, start
 from e2e.localcluster.kube import Kube
 from e2e.localcluster.layout import Layout
 from e2e.localcluster.progress import Progress
-from e2e.tests.controller import Controller
+from e2e.tests.controller import STASH, Controller
 from e2e.tests.install import install_crd, install_gate
 from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
@@ -28,7 +31,29 @@ SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms")
 """Short, so that tests side by side do not delay each other's pushes."""
 ROLLOUTS = "rollout-controller.dev/v1alpha1"
 RUNNING = pytest.StashKey[tuple[start.Running, "tempfile.TemporaryDirectory[str]"]]()
-CONTROLLER = pytest.StashKey[Controller]()
+
+
+class Groups(LoadGroupScheduling):  # type: ignore[misc]  # as above
+    """Sends the files of one group to one worker, by the mark in their text.
+
+    pytest-xdist 3.8 writes groups into an attribute of the items that pytest 9.2 no longer reads, and then
+    spreads each group over all workers without a word. Here a group is always a whole file's.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+
+@cache
+def group_of(file: Path) -> str:
+    """The xdist_group that a test file names, "" if none."""
+    found = re.search(r'xdist_group\("([^"]+)"\)', file.read_text())
+    return found[1] if found else ""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadGroupScheduling | None:
+    """Make `--dist loadgroup` keep its word."""
+    return Groups(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -101,7 +126,7 @@ async def controller(
     """A controller for the test's namespace, not started yet; at the end it must stop in order, and must have
     met no defect of its own."""
     one = Controller(cluster, namespace.name, tmp_path / "controller.log")
-    request.node.stash[CONTROLLER] = one
+    request.node.stash[STASH] = one
     yield one
     ended = await one.stop() if one.running else None
     await _let_go(namespace)
@@ -122,6 +147,6 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the end of the controller's log with a failed test."""
     report = yield
-    if report.failed and CONTROLLER in item.stash:
-        report.sections.append(("the controller's log", item.stash[CONTROLLER].tail()))
+    if report.failed and STASH in item.stash:
+        report.sections.append(("the controller's log", item.stash[STASH].tail()))
     return report

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+import pytest
+
 from e2e.localcluster import LocalCluster, http
 from e2e.localcluster.layout import LOCAL, REPOSITORY
 from e2e.localcluster.netns import die_with_parent
@@ -20,6 +22,10 @@ READY_WITHIN: Final = 40.0
 _TAIL: Final = 60
 _WIDTH: Final = 500
 _PROGRAM: Final = (sys.executable, "-m", "rollout_controller.cli.main")
+
+
+STASH: Final = pytest.StashKey["Controller"]()
+"""Where a test's node keeps its controller, whose log is shown if the test fails."""
 
 
 class Controller:

@@ -112,22 +112,32 @@ class World:
         return world
 
     async def apply(self, replicas: int, *more: Object) -> None:
-        """Apply Deployment, Service, VirtualService and DestinationRule, note what they are, then `more`."""
-        host = f"{self.name}.{self.namespace.name}.svc.cluster.local"
+        """Apply the usual set, note what the API server made of it, then apply `more`."""
+        for item in await self.namespace.apply(*self.manifests(replicas).values()):
+            self.applied[item["kind"]] = item
+        await self.namespace.apply(*more)
+
+    def manifests(self, replicas: int = 3) -> dict[str, Object]:
+        """Deployment, Service, VirtualService and DestinationRule as git has them, by kind."""
+        subsets = {"stable": {"app": self.name}, "canary": {"app": self.name}}
+        routes = [route({"stable": 100, "canary": 0}, host=self.service)]
         objects = [
             deployment(self.name, replicas=replicas),
             service(self.name),
-            virtual_service(self.host, [route({"stable": 100, "canary": 0}, host=host)], self.name),
-            destination_rule(host, {"stable": {"app": self.name}, "canary": {"app": self.name}}, self.name),
+            virtual_service(self.host, routes, self.name),
+            destination_rule(self.service, subsets, self.name),
         ]
-        for item in await self.namespace.apply(*objects):
-            self.applied[item["kind"]] = item
-        await self.namespace.apply(*more)
+        return {item["kind"]: item for item in objects}
 
     @property
     def host(self) -> str:
         """Where the VirtualService serves it."""
         return f"{self.name}.{self.namespace.host}"
+
+    @property
+    def service(self) -> str:
+        """The full host name of the Service."""
+        return f"{self.name}.{self.namespace.name}.svc.cluster.local"
 
     # -- doing -------------------------------------------------------------------------------------------
 
@@ -303,11 +313,11 @@ class World:
         sets = await self.replica_sets()
         active = {revision: one for revision, one in sets.items() if one["spec"]["replicas"]}
         status = await self.status()
-        assert list(active) == [status["stable"]]
+        assert list(active) == ([status["stable"]] if replicas else [])
         for one in sets.values():
             (owner,) = one["metadata"]["ownerReferences"]
             assert (owner["kind"], owner["name"], owner["controller"]) == ("Deployment", self.name, True)
-        assert active[status["stable"]]["status"].get("availableReplicas", 0) == replicas
+        assert sets[status["stable"]]["status"].get("availableReplicas", 0) == replicas
         await self.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=10s")
 
     async def assert_reverted(self, canary: str) -> None:
