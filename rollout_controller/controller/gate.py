@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from rollout_controller.api import names
-from rollout_controller.controller.memory import GATE_RETRY, GATE_UNANSWERED, Gate, Memory
+from rollout_controller.controller.memory import GATE_UNANSWERED, Gate, Memory
 from rollout_controller.core.model import Finding
 from rollout_controller.core.patch import add
 from rollout_controller.ports import Cluster, ClusterError, Json, Key, Kind, Ref, Unavailable
@@ -57,8 +57,8 @@ async def _ask(cluster: Cluster, deployment: Json, gate: Gate, now: datetime) ->
         return Gate(gate.uid, problem=gate.problem, ask_at=now + GATE_UNANSWERED)
     except ClusterError as refused:
         problem = f"a dry run of a template change was refused: {refused.message}"
-        return Gate(gate.uid, problem=problem, ask_at=now + GATE_RETRY)
+        return gate.refused(problem, now)
     if answer["spec"].get("paused") is True:
         return Gate(gate.uid, holds=True)
     problem = "a dry run of a template change did not come back paused: the gate's policies are not in force"
-    return Gate(gate.uid, problem=problem, ask_at=now + GATE_RETRY)
+    return gate.refused(problem, now)

@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from rollout_controller.core.model import Hash, Traffic
 from rollout_controller.istio.reading import TrafficReading
 
-GATE_RETRY = timedelta(seconds=5)
+GATE_RETRY = timedelta(seconds=1)
+GATE_RETRY_LONGEST = timedelta(seconds=30)
+"""From one dry run that was not held to the next: doubled from the first to the longest."""
 GATE_UNANSWERED = timedelta(seconds=30)
 """Longer than a pass: a dry run that hangs takes half of one's time."""
 
@@ -24,6 +26,12 @@ class Gate:
     holds: bool = False
     problem: str = ""
     ask_at: datetime | None = None
+    tries: int = 0
+
+    def refused(self, problem: str, now: datetime) -> Gate:
+        """What is known after a dry run that was not held: ask again, less and less often."""
+        pause = min(GATE_RETRY * 2 ** min(self.tries, 10), GATE_RETRY_LONGEST)
+        return Gate(self.uid, problem=problem, ask_at=now + pause, tries=self.tries + 1)
 
 
 @dataclass(slots=True)

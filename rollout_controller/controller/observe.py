@@ -93,7 +93,7 @@ class Observer:
             finalizer=names.FINALIZER in metadata.get("finalizers", ()),
             command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
             verdict=self._verdicts.verdict(key),
-            findings=snapshot.findings + _preflight(snapshot) + gate + _altered_canary(snapshot, facts),
+            findings=snapshot.findings + _preflight(snapshot) + gate + _own_findings(snapshot, facts),
             busy=self._verdicts.busy(key),
             absent=frozenset(snapshot.absent),
             unread=frozenset(snapshot.unread),
@@ -153,6 +153,22 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
     objects = [*snapshot.virtual_services.values(), snapshot.destination_rule or {"metadata": {}}]
     version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
     return memory.sight(reading, version, now)
+
+
+def _own_findings(snapshot: Snapshot, facts: Facts) -> tuple[Finding, ...]:
+    return _claimed(snapshot) + _altered_canary(snapshot, facts)
+
+
+def _claimed(snapshot: Snapshot) -> tuple[Finding, ...]:
+    """A Deployment has one Rollout: two would take the gate's label from each other for ever."""
+    deployment = snapshot.deployment
+    owner = (deployment["metadata"].get("labels") or {}).get(names.LABEL) if deployment is not None else None
+    if owner in {None, snapshot.name}:
+        return ()
+    sentence = f"the Deployment is released by Rollout {owner} already"
+    fix = "Delete one of the two Rollouts, or name another Deployment here."
+    name = f"Rollout {snapshot.namespace}/{snapshot.name}"
+    return (Finding("ClaimedDeployment", "error", name, "spec.workload.deployment", sentence, fix),)
 
 
 def _altered_canary(snapshot: Snapshot, facts: Facts) -> tuple[Finding, ...]:

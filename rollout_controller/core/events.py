@@ -199,6 +199,11 @@ def _unclear_for_too_long(o: Observed, f: Facts, then: str, a: Agenda) -> bool:
     begun = f.since + o.timing.settle
     if f.gate == "inconclusive" and f.gate_since is not None:
         begun = max(begun, f.gate_since)
+    if then == "Revert":
+        # Time in which nobody looked, as while the controller was down, says nothing against the canary.
+        if o.verdict is None or o.verdict.key != f.key:
+            return False
+        begun = max(begun, o.verdict.since)
     return a.due(begun + o.policy.inconclusive_after)
 
 

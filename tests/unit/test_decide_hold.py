@@ -154,8 +154,20 @@ def test_a_restart_does_not_begin_the_limit_anew() -> None:
 
 
 def test_no_answer_reverts_a_progressing_release_where_that_is_wanted() -> None:
-    o = but(at_step(AT_25), policy={"inconclusive_then": "Revert"})
+    o = but(at_step(AT_25, "inconclusive"), policy={"inconclusive_then": "Revert"})
     assert decide(later(o, UNCLEAR)).facts.phase is Phase.REVERTING
+
+
+def test_time_in_which_nobody_looked_reverts_nobody() -> None:
+    o = but(
+        at_step(AT_25, "inconclusive"),
+        policy={"inconclusive_then": "Revert"},
+        facts={"since": SINCE - UNCLEAR},
+    )
+    down_for_long = later(o, 4 * UNCLEAR)
+    assert decide(but(down_for_long, verdict=None)).facts.phase is Phase.PROGRESSING
+    began_again = {"key": down_for_long.facts.key, "since": down_for_long.now}
+    assert decide(but(down_for_long, verdict=began_again)).facts.phase is Phase.PROGRESSING
 
 
 @pytest.mark.parametrize("o", [paused(PausedBy.APPROVAL), paused(), promoting()])
