@@ -61,8 +61,18 @@ class _Onward:
     took_time: bool
 
 
-def explore(starts: Iterable[Run], limit: int = 20_000) -> Exploration:
-    """Explore everything that can come of these runs. Raises BrokenLaw, or AssertionError for a live-lock."""
+def explore(
+    starts: Iterable[Run],
+    *,
+    until: Callable[[Run], bool] = lambda _: False,
+    restarts: bool = True,
+    limit: int = 20_000,
+) -> Exploration:
+    """Explore everything that can come of these runs. Raises BrokenLaw, or AssertionError for a live-lock.
+
+    From a state for which `until` holds it goes on without trouble, for that is explored elsewhere. Without
+    `restarts` a controller only crashes right after a write, not while it waits.
+    """
     found = Exploration()
     onward: dict[Hashable, _Onward] = {}
     todo = deque(starts)
@@ -73,12 +83,20 @@ def explore(starts: Iterable[Run], limit: int = 20_000) -> Exploration:
             continue
         assert len(onward) < limit, f"not closed after {limit} states: {found}"
         found.worlds.add(canonical(run.world))
+        if until(run):
+            onward[key] = _Onward(run, None, wrote=False, took_time=False)
+            continue
         onward[key], others = _expand(run, found)
         todo.extend(others)
+        if restarts:
+            todo.append(run.fork(memory=Memory()))
+            found.edges += 1
         if onward[key].key is not None:
             todo.append(onward[key].run)
     found.states = len(onward)
     for rested in _rests(onward):
+        if until(rested):
+            rested.to_rest()
         found.ends.setdefault(shape(rested.world), rested)
     return found
 
@@ -94,7 +112,6 @@ def _expand(run: Run, found: Exploration) -> tuple[_Onward, list[Run]]:
             troubled = run.fork()
             _advance(troubled, FaultAtWrite(number, done=done))
             others.append(troubled)
-    others.append(run.fork(memory=Memory()))
     found.edges += len(others) + 1
     found.writes += len(recorder.worlds)
     key = canonical(after.world, after.memory) if goes_on else None
