@@ -14,11 +14,12 @@ from e2e.localcluster import LocalCluster
 from e2e.localcluster.kube import Kube, Object
 from e2e.tests.controller import STASH, Controller
 from e2e.tests.support import Namespace, wait_for
-from e2e.tests.world import NETWORKING, World, rollout
+from e2e.tests.world import HOLD, NETWORKING, World, rollout
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("findings")]
 
 Manifests = dict[str, Object]
+RENAME = [{"op": "replace", "path": "/spec/http/0/name", "value": "secondary"}]
 
 
 def without(kind: str) -> Callable[[Manifests], None]:
@@ -250,26 +251,39 @@ async def test_a_mistake_at_rest_holds_the_next_release_until_it_is_cured(
 async def test_a_mistake_in_the_middle_of_a_release_pauses_it_until_it_is_cured(
     namespace: Namespace, controller: Controller
 ) -> None:
-    hold = {"weight": 25, "minDuration": "5m"}
-    world = await World.begin(namespace, controller, steps=[hold, {"weight": 100}])
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
     async with world.load(50) as load:
         await world.release("v2")
         await world.at(25)
         before = await world.get("virtualservices")
-        rename = [{"op": "replace", "path": "/spec/http/0/name", "value": "secondary"}]
-        await world.patch("virtualservices", rename)
+        await world.patch("virtualservices", RENAME)
         status = await world.phase("Paused")
         assert status["pausedBy"] == "Finding"
         assert 'no http route named "primary"' in status["message"]
         assert await world.weights() == [75, 25]
-        rename[0]["value"] = "primary"
-        await world.patch("virtualservices", rename)
+        await world.patch("virtualservices", [{**RENAME[0], "value": "primary"}])
         await world.at(25)
         assert (await world.get("virtualservices"))["spec"] == before["spec"]
         await world.command("promote", "full")
         await world.phase("Healthy")
         await world.assert_at_rest("v2")
     assert load.failures() == []
+
+
+async def test_an_abort_takes_back_a_route_that_was_renamed_meanwhile(
+    namespace: Namespace, controller: Controller
+) -> None:
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+    async with world.load(50) as load:
+        await world.release("v2")
+        await world.at(25)
+        await world.patch("virtualservices", RENAME)
+        await world.phase("Paused")
+        await world.command("abort")
+        await world.phase("Reverted")
+        assert await world.weights() == [100, 0]
+    assert load.failures() == []
+    assert load.answers[-1].version == "v1"
 
 
 async def test_a_rollout_that_is_wrong_from_the_start_can_be_deleted(make: Callable[[str], World]) -> None:

@@ -261,7 +261,10 @@ def stable_candidate(o: Observed) -> str | None:
     if w is None or not deployment_present(o):
         return None
     known = [p for p in (w.stable, *w.others) if p is not None and p.of == "deployment"]
-    active = [p for p in known if p.spec or p.existing] or [p for p in known if p.current and w.replicas == 0]
+    active = [p for p in known if p.spec or p.existing]
+    if not active and w.replicas == 0:
+        # None is in use: the present one, or while a new template is held the one that was stable before it.
+        active = [p for p in known if p.current] or [p for p in known if p is w.stable or len(known) == 1]
     if len(active) != 1:
         return None
     (only,) = active

@@ -264,7 +264,7 @@ def _be_healthy(step: Step, o: Observed, taken: _Taken) -> None:
 def _start_over(step: Step, phase: Phase, taken: _Taken) -> None:
     """To Initializing or Invalid: what is stable is found out anew."""
     f, event, reason = step.facts, taken.event, taken.reason
-    kept = f.stable if phase is Phase.INVALID else None
+    kept = f.stable if phase is Phase.INVALID or event is Event.CURED else None
     step.facts = replace(_forget(f, phase), stable=kept, reason="" if event is Event.CURED else reason)
     warn = event in {Event.ERROR, Event.NATIVE_ROLL, Event.STABLE_GONE}
     name = {Event.ERROR: "Invalid", Event.CURED: "Cured"}.get(event, "NativeRoll")

@@ -99,18 +99,28 @@ class Route:
         return sum(d.weight for d in self.of(side))
 
     @property
+    def splits(self) -> bool:
+        """Whether it sends to both of our subsets."""
+        return bool(self.of("stable") and self.of("canary"))
+
+    @property
     def ours(self) -> int:
         """What stable and canary have together: 100, or less beside foreign destinations."""
         return self.weight("stable") + self.weight("canary")
 
 
 def managed_routes(routing: Routing, virtual_service: Json, host: str | None) -> tuple[Route, ...]:
-    """The routes of this VirtualService that the Rollout manages, for destinations of ours at `host`."""
+    """The routes of this VirtualService that the Rollout manages, for destinations of ours at `host`.
+
+    Where a named route is missing, those that split between our two subsets stand in for it: a route that is
+    renamed in the middle of a release still sends to the canary, and must be found on the way back.
+    """
     names = _names(routing, virtual_service)
-    routes = (_route(routing, index, raw, host) for index, raw in http_routes(virtual_service))
-    if names is not None:
-        return tuple(route for route in routes if route.name in names)
-    return tuple(route for route in routes if any(d.side for d in route.destinations))
+    routes = [_route(routing, index, raw, host) for index, raw in http_routes(virtual_service)]
+    if names is None:
+        return tuple(route for route in routes if any(d.side for d in route.destinations))
+    lost = not {*names} <= {route.name for route in routes}
+    return tuple(route for route in routes if route.name in names or (lost and route.splits))
 
 
 def our_host(routing: Routing, virtual_services: Iterable[Json], destination_rule: Json | None) -> str | None:

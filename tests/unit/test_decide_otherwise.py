@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from rollout_controller.core.decide import decide
 from rollout_controller.core.model import (
     Adopt,
     Delete,
@@ -18,7 +19,7 @@ from rollout_controller.core.model import (
     Scale,
     SetTraffic,
 )
-from tests.builders import ERROR, PLAN, but, policy, seconds
+from tests.builders import ERROR, PLAN, but, initializing, pods, policy, seconds
 from tests.toy import Set, Toy, waited
 
 QUICK = policy(stages=(PLAN[0], PLAN[1], PLAN[3]))
@@ -96,6 +97,27 @@ def test_while_the_deployment_rolls_by_itself_nothing_is_adopted() -> None:
     toy.sets = (Set("old", "old", "deployment", 4), Set("new", "new", "deployment", 6))
     toy.look()
     assert toy.facts.phase is Phase.INITIALIZING
+
+
+@pytest.mark.parametrize(
+    ("known", "sets"),
+    [
+        ("old", {"stable": pods("old", 0), "others": (pods("older", 0),)}),
+        (None, {"stable": None, "others": (pods("old", 0),)}),
+    ],
+)
+def test_without_replicas_a_held_template_leaves_stable_what_it_was(
+    known: str | None, sets: dict[str, object]
+) -> None:
+    held = {"replicas": 0, "paused": True, "held": True, "target": "new", **sets}
+    facts = decide(but(initializing(), facts={"stable": known}, workload=held)).facts
+    assert (facts.phase, facts.stable) == (Phase.HEALTHY, "old")
+
+
+def test_without_replicas_nothing_is_adopted_while_nobody_knows_which_version_was_stable() -> None:
+    sets = (pods("old", 0), pods("older", 0))
+    held = {"replicas": 0, "paused": True, "target": "new", "stable": None, "others": sets}
+    assert decide(but(initializing(), workload=held)).facts.phase is Phase.INITIALIZING
 
 
 def test_a_finding_makes_a_rollout_at_rest_invalid_writes_nothing_and_heals() -> None:

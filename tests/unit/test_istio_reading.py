@@ -132,6 +132,14 @@ def test_weights_are_read_while_the_rule_is_not_there() -> None:
     assert reading == TrafficReading(canary_weight=(25, 25), subsets=(None, None))
 
 
+def test_a_managed_route_that_was_renamed_is_found_by_what_it_splits() -> None:
+    renamed = {**half(75, 25), "name": "secondary"}
+    other = route(to("stable"), name="other")
+    routing = Routing("shop", "web", (ManagedService("web", ("primary",)),), "web", "stable", "canary")
+    assert weights(renamed, other, routing=routing) == (25, 25)
+    assert weights({**half(90, 10), "name": "primary"}, renamed, routing=routing) == (10, 10)
+
+
 def managed_by(*entries: tuple[str, str, Mapping[str, object]]) -> Json:
     service = virtual_service(half(100, 0))
     service["metadata"]["managedFields"] = [
