@@ -253,7 +253,7 @@ class World:
     async def events(self, reason: str = "") -> list[str]:
         """What the Events on the Rollout say, with this reason or all, in their order."""
         found = await self.namespace.kube.get(self.namespace.path("events", group="events.k8s.io/v1"))
-        mine = [one for one in found["items"] if one["regarding"].get("name") == self.name]
+        mine = [one for one in found["items"] if _of(one) == ("Rollout", self.name)]
         mine.sort(key=lambda one: one["eventTime"] or "")
         return [f"{one['reason']}: {one['note']}" for one in mine if reason in ("", one["reason"])]
 
@@ -331,6 +331,10 @@ class World:
         assert (await self.get("rollouts"))["metadata"]["finalizers"]
         assert status["history"][0]["outcome"] == "Reverted"
         assert status["history"][0]["revision"] == canary
+
+
+def _of(event: Object) -> tuple[str | None, str | None]:
+    return event["regarding"].get("kind"), event["regarding"].get("name")
 
 
 async def gone(ask: Callable[[], Awaitable[Object]], what: str, within: float = 30.0) -> None:
