@@ -1,6 +1,6 @@
 # make demo   a good release promoted and two bad ones reverted, on real parts
 # make test   everything: lint, types, floors, unit, property, exploration and real-part tests
-# make check  the fast part of it
+# make check  the fast part of it, under a minute
 # make bench  the figures, into bench/results.json
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -9,12 +9,12 @@ PY := $(VENV)/bin/python
 # What is installed: the locked versions, and the project's own entry points.
 STAMP := $(VENV)/.installed-$(shell { cat requirements.lock; sed -n '/^\[project/,/^\[tool/p' pyproject.toml; } | sha256sum | cut -c1-16)
 
-.PHONY: demo test check lint quick real bench lock clean
+.PHONY: demo test check lint quick explore real bench lock clean
 
 demo: $(STAMP)
 	@$(PY) -m e2e.demo $(if $(KEEP),--keep) $(if $(SCENE),--scene $(SCENE))
 
-test: check real
+test: check explore real
 
 check: lint quick
 
@@ -27,7 +27,11 @@ lint: $(STAMP)
 	$(PY) -m docs.generate --check
 
 quick: $(STAMP)
-	$(PY) -m pytest tests -n 2
+	$(PY) -m pytest tests/unit tests/property tests/simulation -n 2
+
+# Every crash between any two writes: a minute or two of both cores.
+explore: $(STAMP)
+	$(PY) -m pytest tests/exploration -n 2
 
 real: $(STAMP)
 	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 4 --dist loadgroup
