@@ -100,13 +100,26 @@ def _worse(worst: Capacity, world: _World, version: int) -> Capacity:
         if wanted and have / wanted < lowest:
             lowest = have / wanted
             lowest_says = (
-                f"{have} ready of {wanted} for {share} % of {revision or 'all pods'} (change {version})"
+                f"{have} ready of {wanted} for {share} % of {revision or 'all pods'} (change {version};"
+                f" pods that exist and are not ready: {', '.join(_unready(world, revision)) or 'none'})"
             )
     most, most_says = worst.max_pods_ratio, worst.worst_pods
     if replicas and len(world.pods) / replicas > most:
         most = len(world.pods) / replicas
         most_says = f"{len(world.pods)} pods at {replicas} replicas (change {version})"
     return Capacity(lowest, lowest_says, most, most_says, worst.moments + 1)
+
+
+def _unready(world: _World, revision: str) -> list[str]:
+    return sorted(
+        name
+        for name, pod in world.pods.items()
+        if revision in ("", pod["metadata"]["labels"].get(HASH))
+        and not any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in pod.get("status", {}).get("conditions") or ()
+        )
+    )
 
 
 def shares(service: Object, rule: Object) -> dict[str, int]:

@@ -37,8 +37,6 @@ class Plan:
     replicas: int
     rollout: Mapping[str, Any]
     env: Mapping[str, str] = field(default_factory=dict)
-    deployment: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of e2e.tests.support.deployment."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +191,11 @@ def canary_weight(item: Object) -> int:
 
 def _objects(namespace: Namespace, plan: Plan) -> list[Object]:
     weighted = route({"stable": 100, "canary": 0}, host=NAME)
+    web = deployment(NAME, replicas=plan.replicas, env=plan.env)
+    # Kubernetes' default: on a busy machine one late answer to a probe is no lost pod.
+    web["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["failureThreshold"] = 3
     return [
-        deployment(NAME, replicas=plan.replicas, env=plan.env, **plan.deployment),
+        web,
         service(NAME),
         virtual_service(namespace.host, [weighted]),
         destination_rule(NAME, {"stable": {"app": NAME}, "canary": {"app": NAME}}),

@@ -37,9 +37,9 @@ PLAN = Plan(
 
 async def measure(lab: Lab, wanted: Collection[str]) -> list[Figure]:
     """pods_lost_errors: failed requests at 100 requests/s from the moment at which all canary pods are told
-    to fail their readiness probe (1 s period, one failure) at 25 % to the end of the revert; the largest of
-    five releases. Until Envoy has learnt that they are gone the pods still answer; afterwards it answers 503
-    itself for as long as they have a share.
+    to fail their readiness probe (1 s period, three failures) at 25 % to the end of the revert; the largest
+    of five releases. Until Envoy has learnt that they are gone the pods still answer; afterwards it answers
+    503 itself for as long as they have a share.
     """
     del wanted
     runs = lab.runs(5, 2)
