@@ -73,14 +73,16 @@ class Index:
     def _of_pod(self, pod: Json) -> Iterator[Key]:
         namespace = pod["metadata"]["namespace"]
         owner = controller_of(pod, "ReplicaSet")
+        hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash", "")
         if not owner:
+            # Left behind by a ReplicaSet that was deleted without its pods: whose it was is not known.
+            yield from self._rollouts.get(namespace, ()) if hash_ else ()
             return
         replica_set = self._cached(Kind.REPLICA_SET, namespace, owner)
         if replica_set is not None:
             yield from self._of_replica_set(replica_set)
             return
         # The ReplicaSet may be gone already, or not be seen yet: all of ours are named <deployment>-<hash>.
-        hash_ = (pod["metadata"].get("labels") or {}).get("pod-template-hash", "")
         if hash_ and owner.endswith(f"-{hash_}"):
             yield from self._of_deployment(namespace, owner.removesuffix(f"-{hash_}"))
 

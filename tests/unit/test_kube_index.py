@@ -128,7 +128,12 @@ def test_a_pod_whose_replica_set_is_gone_wakes_through_the_name() -> None:
     assert woken.by(Kind.POD, stranger) == set()
 
 
-def test_pods_without_an_owner_wake_nobody() -> None:
+def test_a_pod_left_behind_by_its_replica_set_wakes_the_rollouts_of_its_namespace() -> None:
+    left = thing("p", labels={"pod-template-hash": "abc"})
+    assert Woken(rollout(), rollout("far", namespace="other")).by(Kind.POD, left) == {WEB}
+
+
+def test_pods_that_never_had_a_replica_set_wake_nobody() -> None:
     assert Woken(rollout()).by(Kind.POD, thing("p")) == set()
 
 
