@@ -7,7 +7,7 @@ import pytest
 
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
-from e2e.tests.world import GROUP, HOLD, World, analysis
+from e2e.tests.world import GROUP, HOLD, World, analysis, failed
 
 pytestmark = pytest.mark.real
 
@@ -121,7 +121,7 @@ async def test_pause_holds_and_resume_goes_on(namespace: Namespace, controller: 
         await world.phase("Progressing")
         await world.phase("Healthy")
         await world.assert_at_rest("v2")
-    assert load.failures() == []
+    assert failed(load) == ""
     assert weight in (0, 25)
     assert len(await world.events("Paused")) == len(await world.events("Resumed")) == 1
 
@@ -145,7 +145,7 @@ async def test_abort_keeps_its_reason_and_retry_starts_the_same_version_again(
         await world.command("promote", "full")
         await world.phase("Healthy")
         await world.assert_at_rest("v2")
-    assert load.failures() == []
+    assert failed(load) == ""
     outcomes = [past["outcome"] for past in (await world.status())["history"]]
     assert outcomes == ["Promoted", "Reverted"]
 

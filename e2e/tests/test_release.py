@@ -5,7 +5,7 @@ import pytest
 from e2e.load import Load
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace
-from e2e.tests.world import HASH_LABEL, HOLD, World, analysis
+from e2e.tests.world import HASH_LABEL, HOLD, World, analysis, failed
 
 pytestmark = pytest.mark.real
 
@@ -29,7 +29,7 @@ async def test_a_good_release_goes_to_the_end_without_a_failed_request(
         await world.phase("Progressing")
         status = await world.phase("Healthy")
         await world.assert_at_rest("v2")
-    assert load.failures() == []
+    assert failed(load) == ""
     assert load.answers[-1].version == "v2"
     assert [past["outcome"] for past in status["history"]] == ["Promoted"]
     steps = [event.split(" ")[2] for event in await world.events("StepStarted")]
@@ -78,7 +78,7 @@ async def test_a_canary_that_is_slow_is_taken_back(namespace: Namespace, control
         status = await world.phase("Reverted")
         await world.assert_reverted(status["canary"])
     assert "p99" in status["reason"]
-    assert load.failures() == []
+    assert failed(load) == ""
 
 
 async def test_there_and_back_again_each_goes_to_the_end(
@@ -91,7 +91,7 @@ async def test_there_and_back_again_each_goes_to_the_end(
             await world.phase("Progressing")
             await world.phase("Healthy")
             await world.assert_at_rest(version)
-    assert load.failures() == []
+    assert failed(load) == ""
     assert len(await world.replica_sets()) == 2
 
 
@@ -112,7 +112,7 @@ async def test_a_third_version_takes_the_place_of_the_second(
         await world.command("promote", "full")
         await world.phase("Healthy")
         await world.assert_at_rest("v3")
-    assert load.failures() == []
+    assert failed(load) == ""
     outcomes = [(past["revision"], past["outcome"]) for past in (await world.status())["history"]]
     assert outcomes == [(status["canary"], "Promoted"), (second, "Reverted")]
 
@@ -126,7 +126,7 @@ async def test_the_old_template_back_ends_the_release(namespace: Namespace, cont
         await world.release("v1")
         status = await world.phase("Healthy")
         await world.assert_at_rest("v1")
-    assert load.failures() == []
+    assert failed(load) == ""
     assert load.versions()["v2"] > 0
     assert "stable's again" in status["history"][0]["reason"]
     assert {pod["metadata"]["name"] for pod in await namespace.pods(app="web")} == pods

@@ -5,7 +5,7 @@ import pytest
 from e2e.localcluster.kube import Object
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
-from e2e.tests.world import GROUP, HELD_BY, HOLD, LABEL, World, gone
+from e2e.tests.world import GROUP, HELD_BY, HOLD, LABEL, World, failed, gone
 
 pytestmark = pytest.mark.real
 
@@ -38,7 +38,7 @@ async def test_deletion_in_the_foreground_in_the_middle_of_a_release_fails_no_re
         assert canary not in await world.replica_sets()
         await world.assert_mesh_is_home()
         found = await deployment_let_go(world)
-    assert load.failures() == []
+    assert failed(load) == ""
     assert load.versions()["v2"] > 0
     assert load.answers[-1].version == "v1"
     assert await names_of_pods(world) == stable

@@ -4,7 +4,7 @@ import pytest
 
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
-from e2e.tests.world import HASH_LABEL, HOLD, World
+from e2e.tests.world import HASH_LABEL, HOLD, World, failed
 
 pytestmark = pytest.mark.real
 
@@ -19,7 +19,7 @@ async def test_a_weight_set_back_to_0_by_another_is_an_abort_that_names_him(
         await world.weigh(0, manager="argocd-controller")
         status = await world.phase("Reverted")
         await world.assert_reverted(canary)
-    assert load.failures() == []
+    assert failed(load) == ""
     assert 'field manager "argocd-controller"' in status["reason"]
     assert "from 25 % to 0 %" in status["reason"]
 
@@ -67,7 +67,7 @@ async def test_a_weight_raised_by_another_is_put_back_and_the_release_goes_on(
         await world.command("promote", "full")
         await world.phase("Healthy")
         await world.assert_at_rest("v2")
-    assert load.failures() == []
+    assert failed(load) == ""
 
 
 async def test_who_keeps_raising_the_weight_ends_the_release(
@@ -108,7 +108,7 @@ async def test_a_subset_relabelled_by_another_is_put_back_and_the_release_goes_o
         await world.command("promote", "full")
         await world.phase("Healthy")
         await world.assert_at_rest("v2")
-    assert load.failures() == []
+    assert failed(load) == ""
 
 
 async def test_what_others_change_beside_the_weights_survives_the_release(

@@ -4,7 +4,7 @@ import pytest
 
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
-from e2e.tests.world import HASH_LABEL, HOLD, World
+from e2e.tests.world import HASH_LABEL, HOLD, World, failed
 
 pytestmark = pytest.mark.real
 
@@ -22,7 +22,7 @@ async def test_a_canary_whose_pods_crash_at_25_percent_is_taken_back(
     assert "canary pods" in status["reason"]
     assert load.answers[-1].version == "v1"
     # What a crash itself cuts off, and what is sent there until the last proxy knows.
-    assert len(load.failures()) <= 40, f"{len(load.failures())} of {load.sent} failed"
+    assert len(load.failures()) <= 40, failed(load)
     assert {pod["metadata"]["name"] for pod in await namespace.pods(app="web")} == stable
 
 
@@ -34,7 +34,7 @@ async def test_a_canary_that_is_never_available_is_taken_back_at_the_deadline_wi
         await world.release("v2", image="app:missing")
         status = await world.phase("Reverted")
         await world.assert_reverted(status["canary"])
-    assert load.failures() == []
+    assert failed(load) == ""
     assert set(load.versions()) == {"v1"}
     assert "progressDeadline" in status["reason"]
 
@@ -50,7 +50,7 @@ async def test_canary_pods_that_are_all_unready_at_25_percent_cost_a_few_request
         status = await world.phase("Reverted")
         await world.assert_reverted(canary)
     assert "none is ready" in status["reason"]
-    assert len(load.failures()) <= 10, f"{len(load.failures())} of {load.sent} failed"
+    assert len(load.failures()) <= 10, failed(load)
 
 
 async def test_one_canary_pod_short_lowers_the_share_until_it_is_back(
@@ -72,7 +72,7 @@ async def test_one_canary_pod_short_lowers_the_share_until_it_is_back(
         await world.command("promote", "full")
         await world.phase("Healthy")
         await world.assert_at_rest("v2")
-    assert load.failures() == []
+    assert failed(load) == ""
 
 
 async def test_a_canary_pod_deleted_by_hand_is_made_anew_and_the_release_goes_on(
@@ -93,7 +93,7 @@ async def test_a_canary_pod_deleted_by_hand_is_made_anew_and_the_release_goes_on
         await world.command("promote", "full")
         await world.phase("Healthy")
         await world.assert_at_rest("v2")
-    assert load.failures() == []
+    assert failed(load) == ""
 
 
 @pytest.mark.parametrize("cascade", ["background", "orphan"])
@@ -113,4 +113,4 @@ async def test_a_canary_replica_set_deleted_by_hand_is_a_lost_canary(
         status = await world.phase("Reverted")
         await world.assert_reverted(canary)
     assert "lost" in status["reason"]
-    assert len(load.failures()) <= 10, f"{len(load.failures())} of {load.sent} failed"
+    assert len(load.failures()) <= 10, failed(load)

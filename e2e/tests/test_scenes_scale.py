@@ -8,7 +8,7 @@ import pytest
 
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
-from e2e.tests.world import HOLD, World
+from e2e.tests.world import HOLD, World, failed
 
 pytestmark = pytest.mark.real
 
@@ -60,7 +60,7 @@ async def test_replicas_raised_in_the_middle_of_a_release_are_there_at_the_end(
         await world.command("promote")
         await world.phase("Healthy")
         await world.assert_at_rest("v2", replicas=5)
-    assert load.failures() == []
+    assert failed(load) == ""
     assert (await world.status())["stable"] == canary
 
 
@@ -80,7 +80,7 @@ async def test_an_autoscaler_up_and_down_at_25_percent_disturbs_nothing(
             await world.command("promote", "full")
             await world.phase("Healthy")
         await world.assert_at_rest("v2", replicas=4)
-    assert load.failures() == []
+    assert failed(load) == ""
 
 
 async def test_a_deployment_scaled_to_0_in_the_middle_of_a_release_takes_the_new_version(

@@ -11,6 +11,8 @@ await world.assert_at_rest("v2")
 import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic, time
 from typing import Any, Final
 
 from e2e.load import Load
@@ -331,6 +333,23 @@ class World:
         assert (await self.get("rollouts"))["metadata"]["finalizers"]
         assert status["history"][0]["outcome"] == "Reverted"
         assert status["history"][0]["revision"] == canary
+
+
+def failed(load: Load) -> str:
+    """What became of the requests that failed, a part per kind of failure; empty where none did."""
+    kinds: dict[str, list[float]] = {}
+    for answer in load.failures():
+        what = f"{answer.status or answer.error} by {answer.version or 'nobody'}"
+        kinds.setdefault(what, []).append(answer.done)
+    ago = time() - monotonic()
+    return "; ".join(
+        f"{len(at)} × {what} from {_clock(ago + at[0])} to {_clock(ago + at[-1])}"
+        for what, at in kinds.items()
+    )
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 def _of(event: Object) -> tuple[str | None, str | None]:
