@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import RUNNING, Facts, Observed, Part, Phase
+
+SOON: Final = timedelta(seconds=10)
+"""How long pods for the next stage may take before it is noted that they are waited for."""
 
 _IN_STAGE = RUNNING - {Phase.REVERTING}
 
@@ -108,12 +112,24 @@ def _note_interference(o: Observed, facts: Facts) -> Facts:
 
 
 def note_waiting(o: Observed, facts: Facts, agenda: Agenda) -> Facts:
-    """Since when the next stage waits for pods: from the moment that nothing else holds it."""
+    """Since when the next stage waits for pods, with nothing else that holds it.
+
+    Pods that come soon are waited for without a word: a fact is a write.
+    """
     if facts.phase is not Phase.PROGRESSING or facts.stage < 0 or facts.lowered_to is not None:
         return facts
     waits = is_.leaving(o, facts, agenda) and is_.ready(o) < is_.next_pods(o, facts)
     if waits and facts.waiting_since is None:
-        return replace(facts, waiting_since=o.now)
+        return replace(facts, waiting_since=o.now) if _patience_ends(o, facts, agenda) else facts
     if not waits and facts.waiting_since is not None:
         return replace(facts, waiting_since=None)
     return facts
+
+
+def _patience_ends(o: Observed, facts: Facts, agenda: Agenda) -> bool:
+    """Whether the stage could have been left some time ago, had there been the pods."""
+    stage = facts.at
+    if stage is None or facts.since is None or o.verdict is None or o.policy is None or facts.approved:
+        return True
+    passed = max(facts.since + o.timing.settle + stage.min_duration, o.verdict.since)
+    return agenda.due(passed + min(SOON, o.policy.progress_deadline))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rollout_controller.core.bookkeeping import SOON
 from rollout_controller.core.decide import decide
 from rollout_controller.core.model import (
     Decision,
@@ -60,6 +61,18 @@ def test_a_stage_is_not_entered_before_its_pods_are_ready() -> None:
     assert (d.facts.stage, d.effects) == (AT_5, (Scale("web-new", 3),))
     assert d.facts.waiting_since == NOW
     assert decide(ready(passed, 3)).effects == (SetTraffic(25), Scale("web-new", 3))
+
+
+def test_pods_that_come_soon_are_waited_for_without_a_word() -> None:
+    passed = but(at_step(AT_5, "pass"), workload={"canary": pods("new", 2, "us", current=True)})
+    passed = but(passed, verdict={"since": NOW})
+    d = decide(passed)
+    assert (d.facts, d.effects) == (passed.facts, (Scale("web-new", 3),))
+    assert d.wake_at == NOW + SOON
+    assert decide(later(passed, SOON)).facts.waiting_since == NOW + SOON
+    hurried = but(passed, policy={"progress_deadline": seconds(2)})
+    assert decide(later(hurried, seconds(2))).facts.waiting_since == NOW + seconds(2)
+    assert decide(but(passed, facts={"approved": "step"})).facts.waiting_since == NOW
 
 
 def test_pods_for_the_next_stage_are_made_only_once_nothing_else_is_wanting() -> None:
