@@ -104,7 +104,8 @@ def writes_by_kind(calls: Iterable[Call]) -> Counter[str]:
     runs under names of their own.
 
     A status refresh changes nothing but numbers and the sentences around them: not phase, stage, weight,
-    verdict, findings, conditions. A command is a write that moves an annotation of the Rollout.
+    verdict, findings, conditions. A verdict alone, its result or its failures, is told apart, and counted.
+    A command is a write that moves an annotation of the Rollout.
     """
     counts: Counter[str] = Counter()
     last: dict[tuple[str, str], Any] = {}
@@ -115,9 +116,10 @@ def writes_by_kind(calls: Iterable[Call]) -> Counter[str]:
         if call.dry_run:
             kind += " (dry run)"
         elif call.resource == "rollouts/status":
-            now = _weighty(status_in(call.body))
-            if last.get((call.namespace, call.name)) == now:
-                kind = REFRESHES
+            now = status_in(call.body)
+            before = last.get((call.namespace, call.name))
+            if before is not None and _course(before) == _course(now):
+                kind = REFRESHES if _result(before) == _result(now) else VERDICTS
             last[call.namespace, call.name] = now
         elif call.resource == "rollouts" and _moves_annotations(call.body):
             kind = COMMANDS
@@ -128,6 +130,7 @@ def writes_by_kind(calls: Iterable[Call]) -> Counter[str]:
 
 
 REFRESHES = "status refreshes"
+VERDICTS = "patch rollouts/status (a verdict alone)"
 COMMANDS = "commands"
 EVENTS = "Events"
 APART = frozenset({REFRESHES, COMMANDS, EVENTS})
@@ -148,10 +151,14 @@ def status_in(body: Any) -> Mapping[str, Any]:
     return {}
 
 
-def _weighty(status: Mapping[str, Any]) -> dict[str, Any]:
-    """A status without its numbers and sentences."""
-    plain = {key: value for key, value in status.items() if key not in ("message", "readings")}
-    plain["verdict"] = {k: v for k, v in status.get("verdict", {}).items() if k != "sentence"}
+def _result(status: Mapping[str, Any]) -> Any:
+    verdict = status.get("verdict", {})
+    return verdict.get("result"), verdict.get("failures")
+
+
+def _course(status: Mapping[str, Any]) -> dict[str, Any]:
+    """A status without verdict, numbers and sentences."""
+    plain = {key: value for key, value in status.items() if key not in ("message", "readings", "verdict")}
     plain["conditions"] = [
         {key: c.get(key) for key in ("type", "status", "reason")} for c in status.get("conditions", ())
     ]

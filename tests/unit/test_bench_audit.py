@@ -82,7 +82,6 @@ def test_a_status_write_that_moves_numbers_and_sentences_alone_is_a_refresh() ->
     [
         {"weight": 10},
         {"phase": "Paused"},
-        {"verdict": {"result": "fail"}},
         {"stage": {"reached": 5}},
         {"conditions": [{"type": "Ready", "status": "True"}]},
         {"findings": [{"code": "X"}]},
@@ -92,6 +91,16 @@ def test_a_status_write_that_moves_numbers_and_sentences_alone_is_a_refresh() ->
 def test_a_status_write_that_tells_anything_else_is_no_refresh(change: dict[str, Any]) -> None:
     first = {"weight": 5, "verdict": {"result": "pass"}}
     assert writes_by_kind([_status(**first), _status(**{**first, **change})]) == {"patch rollouts/status": 2}
+
+
+@pytest.mark.parametrize("verdict", [{"result": "pass"}, {"result": "inconclusive", "failures": 1}])
+def test_a_status_write_that_tells_a_verdict_alone_is_counted_by_itself(verdict: dict[str, Any]) -> None:
+    first = _status(weight=5, verdict={"result": "inconclusive", "failures": 0})
+    kinds = writes_by_kind([first, _status(weight=5, verdict=verdict, message="9 requests")])
+    assert kinds == {"patch rollouts/status": 1, "patch rollouts/status (a verdict alone)": 1}
+    assert counted_apart(kinds) == (2, 0)
+    both = writes_by_kind([first, _status(weight=10, verdict=verdict)])
+    assert both == {"patch rollouts/status": 2}
 
 
 def test_refreshes_are_told_per_rollout() -> None:
