@@ -144,7 +144,9 @@ def _preflight(snapshot: Snapshot) -> tuple[Finding, ...]:
 
 def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) -> Traffic | None:
     """What the routes say, None while there is nothing to read it from."""
-    if Part.VIRTUAL_SERVICE in snapshot.unread or not snapshot.virtual_services:
+    if Part.VIRTUAL_SERVICE in snapshot.unread:
+        return None
+    if not snapshot.virtual_services and snapshot.destination_rule is None:
         return None
     if Part.DESTINATION_RULE in snapshot.unread and snapshot.destination_rule is None:
         return None

@@ -120,7 +120,7 @@ def foreign_pins(o: Observed, facts: Facts) -> bool:
 
 def lowered_outside(o: Observed, facts: Facts) -> bool:
     """Whether the canary's share is below what was reached, and not by us."""
-    if o.traffic is None or foreign_pins(o, facts) or handed_over(o):
+    if o.traffic is None or foreign_pins(o, facts) or handed_over(o) or Part.VIRTUAL_SERVICE in o.absent:
         return False
     return facts.stage >= 0 and canary_share(o, facts)[0] < facts.reached
 

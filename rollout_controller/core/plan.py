@@ -112,7 +112,7 @@ def _prepare(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
 
 def _scaled(w: Workload, pods: int) -> list[Effect]:
     """The canary at `pods` at least; taken down only to `replicas`: a wavering gate scales nothing."""
-    if w.canary is None or w.canary.of != "us":
+    if w.canary is None:
         return []
     wanted = min(max(pods, w.canary.spec), w.replicas)
     return [] if wanted == w.canary.spec else [Scale(w.canary.name, wanted)]
@@ -126,7 +126,7 @@ def _in_stage(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     if w is None or stage is None or not is_.deployment_present(o) or Part.PODS in o.unread:
         return effects
     wanted = need(stage, w.replicas)
-    if facts.phase is Phase.PROGRESSING and facts.lowered_to is None and is_.leaving(o, facts, agenda):
+    if facts.phase is Phase.PROGRESSING and is_.leaving(o, facts, agenda):
         wanted = max(wanted, is_.next_pods(o, facts))
     return effects + _scaled(w, wanted)
 

@@ -179,6 +179,13 @@ def test_a_destination_rule_that_is_gone_is_a_finding_and_no_endless_write() -> 
     assert (d.facts.phase, d.effects) == (Phase.PAUSED, ())
 
 
+def test_a_virtual_service_that_is_gone_is_no_abort_but_its_pins_are_taken_back() -> None:
+    gone = but(at_step(AT_25), traffic=traffic(0), absent=frozenset({Part.VIRTUAL_SERVICE}))
+    assert decide(but(gone, findings=(ERROR,))).facts.phase is Phase.PAUSED
+    back = but(gone, facts={"phase": Phase.REVERTING, "reached": 0}, workload={"canary": None})
+    assert decide(back).effects == (Pin(None, None),)
+
+
 def test_with_a_finding_no_share_is_raised_but_one_may_fall() -> None:
     begun = but(paused(), findings=(ERROR,), traffic=traffic(5), facts={"reached": 5})
     assert decide(begun).effects == ()
