@@ -23,6 +23,7 @@ class Kind(Enum):
     VIRTUAL_SERVICE = ("networking.istio.io", "v1", "virtualservices", "VirtualService")
     DESTINATION_RULE = ("networking.istio.io", "v1", "destinationrules", "DestinationRule")
     SERVICE = ("", "v1", "services", "Service")
+    ENDPOINT_SLICE = ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 
     @property
     def group(self) -> str:

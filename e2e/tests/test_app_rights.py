@@ -78,7 +78,7 @@ async def test_every_kind_of_call_that_the_controller_makes_is_allowed(
         ref = Ref(Kind.REPLICA_SET, namespace.name, "web-abc")
         await it.cluster.patch(ref, [{"op": "add", "path": "/metadata/ownerReferences", "value": [owner]}])
         await it.cluster.delete(ref, uid=made["metadata"]["uid"])
-        for kind in (Kind.POD, Kind.SERVICE, Kind.REPLICA_SET):
+        for kind in (Kind.POD, Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.REPLICA_SET):
             await it.cluster.list(kind, namespace.name, live=True)
         counted: list[str] = []
         events = Events(it.calls, counted.append)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rollout_controller.api import names
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.core.model import Finding, Part
-from rollout_controller.istio.routing import Routing
+from rollout_controller.istio.routing import Routing, our_host
 from rollout_controller.ports import Cluster, Json, Kind, NotFound, Ref, Refused, Unavailable
 
 
@@ -16,7 +16,8 @@ class Snapshot:
     """What an `Observed` was made from; effects are compiled against the same objects.
 
     `absent` parts do not exist (404), `unread` ones could not be read; `findings` tell of refusals. An unread
-    DestinationRule is the one last seen: writes to it test its version.
+    DestinationRule is the one last seen: writes to it test its version. `endpoints` are the pods that the
+    Service's EndpointSlices call ready, None if there are no slices to go by.
     """
 
     rollout: Json
@@ -28,6 +29,7 @@ class Snapshot:
     virtual_services: dict[str, Json] = field(default_factory=dict)
     destination_rule: Json | None = None
     services: list[Json] = field(default_factory=list)
+    endpoints: frozenset[str] | None = None
     absent: set[Part] = field(default_factory=set)
     unread: set[Part] = field(default_factory=set)
     findings: tuple[Finding, ...] = ()
@@ -61,6 +63,7 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec, *, live: bool
     taken.replica_sets = {s["metadata"]["name"]: s for s in sets if _belongs(s, taken)}
     taken.pods = await reader.all(Part.PODS, Kind.POD, _selector(taken.deployment))
     taken.services = await reader.services()
+    taken.endpoints = await reader.endpoints()
     return taken
 
 
@@ -106,6 +109,37 @@ class _Reader:
             return await self.cluster.list(Kind.SERVICE, self.taken.namespace, live=False)
         except (NotFound, Unavailable, Refused):
             return []
+
+    async def endpoints(self) -> frozenset[str] | None:
+        """The proxies know a pod by its EndpointSlice, which may follow the pod's own status a second later.
+
+        What the watches know is enough: what they do not know yet only makes the share wait.
+        """
+        taken = self.taken
+        host = our_host(taken.routing, taken.virtual_services.values(), taken.destination_rule)
+        ours = [
+            service["metadata"]["name"]
+            for service in taken.services
+            if (service.get("spec") or {}).get("selector")
+            and taken.routing.resolve(service["metadata"]["name"]) == host
+        ]
+        slices: list[Json] = []
+        for name in ours:
+            chosen = f"kubernetes.io/service-name={name}"
+            try:
+                slices += await self.cluster.list(
+                    Kind.ENDPOINT_SLICE, taken.namespace, live=False, labels=chosen
+                )
+            except (NotFound, Unavailable, Refused):
+                return None
+        if not slices:
+            return None
+        return frozenset(
+            str((endpoint.get("targetRef") or {}).get("name"))
+            for one in slices
+            for endpoint in one.get("endpoints") or ()
+            if (endpoint.get("conditions") or {}).get("ready") is not False
+        )
 
     async def last_seen(self, kind: Kind, name: str) -> Json | None:
         """What the watches know of a part that is unread: weights towards stable need no more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from rollout_controller.api import names
@@ -19,7 +19,7 @@ def read_workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
     """
     if {Part.DEPLOYMENT, Part.REPLICA_SETS} & snapshot.unread:
         return None
-    counted = _count(snapshot.pods, _subset_labels(snapshot))
+    counted = _count(snapshot, _subset_labels(snapshot))
     deployment = snapshot.deployment
     sets = [_pods(raw, deployment, counted) for raw in snapshot.replica_sets.values()]
     stable = next((p for p in sets if p.hash == facts.stable and p.of == "deployment"), None)
@@ -65,10 +65,10 @@ def _pods(raw: Json, deployment: Json | None, counted: Mapping[str, tuple[int, i
     )
 
 
-def _count(pods: Iterable[Json], labels: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+def _count(snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, tuple[int, int]]:
     """By revision: pods that may be sent requests, and pods that exist at all, ending ones included."""
     counted: dict[str, tuple[int, int]] = {}
-    for pod in pods:
+    for pod in snapshot.pods:
         own = pod["metadata"].get("labels") or {}
         status = pod.get("status") or {}
         if status.get("phase") in {"Succeeded", "Failed"}:
@@ -79,6 +79,7 @@ def _count(pods: Iterable[Json], labels: Mapping[str, str]) -> dict[str, tuple[i
             "deletionTimestamp" not in pod["metadata"]
             and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
             and labels.items() <= own.items()
+            and (snapshot.endpoints is None or pod["metadata"]["name"] in snapshot.endpoints)
         )
         counted[revision] = (ready + serves, existing + 1)
     return counted

@@ -49,6 +49,8 @@ class Index:
         namespace = obj["metadata"]["namespace"]
         if kind is Kind.SERVICE:
             yield from self._rollouts.get(namespace, ())
+        elif kind is Kind.ENDPOINT_SLICE:
+            yield from self._of_endpoint_slice(obj)
         elif kind is Kind.REPLICA_SET:
             yield from self._of_replica_set(obj)
         elif kind is Kind.POD:
@@ -63,6 +65,16 @@ class Index:
         key = Key(obj["metadata"]["namespace"], name or "")
         if name and (not known or key in self._rollouts.get(key.namespace, ())):
             yield key
+
+    def _of_endpoint_slice(self, endpoint_slice: Json) -> Iterator[Key]:
+        """Those whose DestinationRule is for the slice's Service; where that is not known, all of them."""
+        metadata = endpoint_slice["metadata"]
+        service = (metadata.get("labels") or {}).get("kubernetes.io/service-name", "")
+        for ref, keys in self._named.items():
+            if ref.kind is Kind.DESTINATION_RULE and ref.namespace == metadata["namespace"]:
+                host = _at(self._cached(*ref), "spec", "host") or service
+                if str(host).partition(".")[0] == service:
+                    yield from keys
 
     def _of_replica_set(self, replica_set: Json) -> Iterator[Key]:
         owner = controller_of(replica_set, "Deployment")

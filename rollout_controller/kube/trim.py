@@ -39,6 +39,20 @@ def _service(service: Json) -> Json:
     return {"metadata": metadata, "spec": _picked(service.get("spec"), ("selector", "ports", "type"))}
 
 
+def _endpoint_slice(endpoint_slice: Json) -> Json:
+    metadata = _picked(
+        endpoint_slice.get("metadata"), ("name", "namespace", "uid", "resourceVersion", "labels")
+    )
+    endpoints = [
+        {
+            "conditions": _picked(endpoint.get("conditions"), ("ready",)),
+            "targetRef": _picked(endpoint.get("targetRef"), ("kind", "name")),
+        }
+        for endpoint in endpoint_slice.get("endpoints") or ()
+    ]
+    return {"metadata": metadata, "endpoints": endpoints}
+
+
 def _unmanaged(obj: Json) -> Json:
     metadata = {k: v for k, v in (obj.get("metadata") or {}).items() if k != "managedFields"}
     return {**obj, "metadata": metadata}
@@ -47,6 +61,7 @@ def _unmanaged(obj: Json) -> Json:
 _TRIMS: Final[dict[Kind, Callable[[Json], Json]]] = {
     Kind.POD: _pod,
     Kind.SERVICE: _service,
+    Kind.ENDPOINT_SLICE: _endpoint_slice,
     Kind.REPLICA_SET: _unmanaged,
 }
 

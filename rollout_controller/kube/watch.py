@@ -105,7 +105,7 @@ class Watch:
             log.warning("watch failed, trying again", what=str(self.scope), error=trouble)
         self.trouble = trouble
         longest = min(_SHORTEST_PAUSE * 2 ** min(self._failures - 1, 8), _LONGEST_PAUSE)
-        # Not for secrecy: the spread keeps seven watches from coming back as one burst.
+        # Not for secrecy: the spread keeps eight watches from coming back as one burst.
         await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _well(self) -> None:

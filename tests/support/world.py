@@ -30,7 +30,7 @@ from tests.support import admission, jsonpatch
 START: Final = datetime(2030, 1, 1, 12, tzinfo=UTC)
 FOREGROUND: Final = "foregroundDeletion"
 _WITH_STATUS: Final = frozenset({Kind.ROLLOUT, Kind.DEPLOYMENT, Kind.REPLICA_SET, Kind.POD})
-_WITH_GENERATION: Final = frozenset(Kind) - {Kind.POD, Kind.SERVICE}
+_WITH_GENERATION: Final = frozenset(Kind) - {Kind.POD, Kind.SERVICE, Kind.ENDPOINT_SLICE}
 _SERVERS_OWN: Final = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
 
 Write = Callable[["World", Ref, "Json | None", "Json | None", str], None]

@@ -142,6 +142,21 @@ def test_a_service_wakes_the_rollouts_of_its_namespace() -> None:
     assert woken.by(Kind.SERVICE, thing("web")) == {WEB}
 
 
+def slice_of(service: str) -> Json:
+    return thing(f"{service}-abc", labels={"kubernetes.io/service-name": service})
+
+
+def test_an_endpoint_slice_wakes_those_whose_rule_is_for_its_service() -> None:
+    rule = {**thing("rule"), "spec": {"host": "web.ns.svc.cluster.local"}}
+    woken = Woken(rollout(), rollout("far", namespace="other"), replica_sets=(rule,))
+    assert woken.by(Kind.ENDPOINT_SLICE, slice_of("web")) == {WEB}
+    assert woken.by(Kind.ENDPOINT_SLICE, slice_of("other")) == set()
+
+
+def test_an_endpoint_slice_wakes_those_whose_rule_is_not_known() -> None:
+    assert Woken(rollout()).by(Kind.ENDPOINT_SLICE, slice_of("web")) == {WEB}
+
+
 @pytest.mark.parametrize(
     "spec",
     [
