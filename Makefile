@@ -34,7 +34,8 @@ explore: $(STAMP)
 	$(PY) -m pytest tests/exploration -n 2
 
 real: $(STAMP)
-	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 4 --dist loadgroup
+	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 4 --dist loadgroup -m "not alone"
+	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -m alone
 
 bench: $(STAMP)
 	@$(PY) -m bench $(ARGS)

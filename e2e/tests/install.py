@@ -37,8 +37,14 @@ def deployment(image: str = "web:1", *, name: str = "web") -> dict[str, Any]:
 def install_crd(kubectl: Kubectl) -> None:
     """Apply the CRD and wait until Rollouts are served."""
     _apply(kubectl, "-f", CRD)
-    kubectl("wait", "--for=condition=Established", "crd/rollouts.rollout-controller.dev", "--timeout=20s")
+    established(kubectl, "rollouts.rollout-controller.dev")
     until("Rollouts to be served", lambda: kubectl.try_("get", "rollouts").code == 0)
+
+
+def established(kubectl: Kubectl, *definitions: str) -> None:
+    """Wait until the API server has taken these CRDs up; `kubectl wait` fails on one without status yet."""
+    wait = ("wait", "--for=condition=Established", *(f"crd/{name}" for name in definitions), "--timeout=20s")
+    until(f"{', '.join(definitions)} to be established", lambda: kubectl.try_(*wait).code == 0)
 
 
 def install_gate(kubectl: Kubectl) -> None:

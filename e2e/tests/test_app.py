@@ -14,7 +14,7 @@ from e2e.tests.kubeadapter import make_rollout
 from e2e.tests.process import started
 from e2e.tests.support import Namespace, wait_for
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("installed")]
+pytestmark = [pytest.mark.real, pytest.mark.alone, pytest.mark.usefixtures("installed")]
 
 
 async def rollouts(namespace: Namespace, *names: str) -> None:

@@ -13,7 +13,7 @@ import pytest_asyncio
 from e2e.localcluster import LocalCluster, Settings
 from e2e.localcluster.kube import Kube
 from e2e.tests.controller import STASH, Controller
-from e2e.tests.install import install_crd, install_gate, remove_gate
+from e2e.tests.install import established, install_crd, install_gate, remove_gate
 from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
 from e2e.tests.world import HELD_BY, World, rollout
@@ -32,7 +32,7 @@ async def bare() -> AsyncIterator[LocalCluster]:
         for definition in json.loads(launch["crds"]):
             if definition["metadata"]["name"] in MESH:
                 kubectl("create", "-f", "-", stdin=definition)
-        kubectl("wait", "--for=condition=Established", *(f"crd/{name}" for name in MESH), "--timeout=20s")
+        established(kubectl, *MESH)
         install_crd(kubectl)
         yield cluster
 
