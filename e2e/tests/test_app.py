@@ -13,6 +13,7 @@ from e2e.tests import proxy
 from e2e.tests.kubeadapter import make_rollout
 from e2e.tests.process import started
 from e2e.tests.support import Namespace, wait_for
+from rollout_controller.ports import Kind
 
 pytestmark = [pytest.mark.real, pytest.mark.alone, pytest.mark.usefixtures("installed")]
 
@@ -128,7 +129,7 @@ async def test_it_is_ready_only_when_everything_was_read_and_says_what_is_missin
 
         async def forbidden() -> str | None:
             text = (await process.fetch("/readyz"))[1]
-            return text if text.count("is forbidden") == text.count("\n") == 6 else None
+            return text if text.count("is forbidden") == text.count("\n") == len(Kind) - 1 else None
 
         text = await wait_for(forbidden, "all other kinds to be forbidden")
         assert 'cannot list resource "virtualservices" in API group "networking.istio.io"' in text
