@@ -113,4 +113,5 @@ async def test_a_canary_replica_set_deleted_by_hand_is_a_lost_canary(
         status = await world.phase("Reverted")
         await world.assert_reverted(canary)
     assert "lost" in status["reason"]
-    assert len(load.failures()) <= 10, failed(load)
+    # 25 a second, from when the pods are told to end until the weight is home.
+    assert len(load.failures()) <= 40, failed(load)
