@@ -124,9 +124,16 @@ class MetricsLab:
             self._process.kill()
             await self._process.wait()
 
-    def pause(self) -> None:
+    async def pause(self) -> None:
         """It hangs, with its connections open."""
         self._signal(signal.SIGSTOP)
+        await wait_for(self._stopped, "every thread of Prometheus to stop", every=0.01)
+
+    async def _stopped(self) -> bool:
+        # A signal reaches each thread by itself: on a busy machine some go on answering for a while.
+        assert self._process is not None, "start it first"
+        threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+        return {thread.read_text().rpartition(")")[2].split()[0] for thread in threads} == {"T"}
 
     def resume(self) -> None:
         """It goes on."""

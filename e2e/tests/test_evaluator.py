@@ -156,7 +156,7 @@ async def test_a_prometheus_that_hangs_ends_the_pass_within_its_timeout_and_keep
 ) -> None:
     bench.watch()
     await bench.becomes("pass")
-    bench.lab.pause()
+    await bench.lab.pause()
     try:
         began = monotonic()
         verdict = await bench.becomes("inconclusive")

@@ -108,7 +108,7 @@ async def test_a_prometheus_that_hangs_is_given_up_within_the_timeout_and_answer
     lab: MetricsLab, prometheus: Prometheus
 ) -> None:
     assert await answers(prometheus)
-    lab.pause()
+    await lab.pause()
     try:
         began = monotonic()
         with pytest.raises(MetricsError, match="gave no answer within 1 s"):

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from e2e.localcluster import LocalCluster
+from e2e.localcluster import LocalCluster, http
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
 from e2e.tests.world import HOLD, World, failed
@@ -17,8 +17,18 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("parts")]
 @contextlib.asynccontextmanager
 async def hanging_prometheus(cluster: LocalCluster) -> AsyncIterator[None]:
     """It takes connections and answers nothing."""
+    port = cluster.state.ports["prometheus"]
+
+    async def hangs() -> bool:
+        try:
+            await http.request("GET", "127.0.0.1", port, "/-/healthy", timeout=0.3)
+        except TimeoutError:
+            return True
+        return False
+
     await cluster.pause("prometheus")
     try:
+        await wait_for(hangs, "Prometheus to answer no more", 5)
         yield
     finally:
         await cluster.resume("prometheus")
