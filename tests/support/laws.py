@@ -18,7 +18,7 @@ from rollout_controller.core.model import Timing
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import mesh
 from tests.support.deployments import same_but_hash
-from tests.support.replicasets import KUBELET, TEMPLATE_HASH, controller_of, images_of
+from tests.support.replicasets import KUBELET, TEMPLATE_HASH, alive, controller_of, images_of
 from tests.support.simulation import ROLLOUT, TIMING, Evidence, Pass
 from tests.support.world import Push, World, finalizers_of, when
 
@@ -50,9 +50,10 @@ def needed(share: int, replicas: int) -> int:
 
 @dataclass(slots=True)
 class Laws:
-    """Checks writes one after the other; `checked` counts those of the controller by kind of object.
+    """Checks writes one after the other.
 
-    `blamed` are the managers for whose writes no route may lose its last endpoint.
+    `blamed` are the managers whose writes may cost no request and no capacity. While `disturbed`, the pass
+    has looked at another world than the one it writes to: it cannot know of ready pods what it did not see.
     """
 
     evidence: Evidence
@@ -60,7 +61,7 @@ class Laws:
     blamed: frozenset[str] = frozenset({OURS, *NATIVE})
     lost: dict[str, int] = field(default_factory=dict)
     shares: dict[str, mesh.Share] = field(default_factory=dict)
-    checked: dict[str, int] = field(default_factory=dict)
+    disturbed: bool = False
 
     def look(self, world: World) -> None:
         """Begin here: what is so already is nobody's fault."""
@@ -75,25 +76,22 @@ class Laws:
             check(world, ref, old, new)
             if ref.kind is Kind.ROLLOUT and old is not None and new is not None:
                 self._check_advance(world, old.get("status") or {}, new.get("status") or {})
-            self._count(ref.kind.title)
         if ref.kind in {Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE}:
             shares = mesh.shares_now(world)
-            if manager == OURS:
+            if manager == OURS and not self.disturbed:
                 _check_rise(world, self.shares, shares, ref)
             self.shares = shares
-        if ref.kind is Kind.REPLICA_SET and manager in {OURS, *NATIVE}:
+        if ref.kind is Kind.REPLICA_SET and manager in self.blamed and not self.disturbed:
             self._check_scale(world, old, new)
         if ref.kind in {Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE, Kind.POD}:
             self._check_lost(world, new or old or {}, manager)
-
-    def _count(self, what: str) -> None:
-        self.checked[what] = self.checked.get(what, 0) + 1
 
     def _check_lost(self, world: World, obj: Json, manager: str) -> None:
         """Nobody's requests come to nothing who was answered before, unless people or pods made it so."""
         lost = mesh.lost(world)
         failing = manager == KUBELET and obj.get("kind") == "Pod" and images_of(obj) & world.broken
-        if manager in self.blamed and not failing and mesh.ready_pods(world):
+        blamed = manager in self.blamed and not failing and not self.disturbed
+        if blamed and mesh.ready_pods(world):
             more = {name: (self.lost.get(name, 0), now) for name, now in lost.items()}
             more = {name: change for name, change in more.items() if change[1] > change[0]}
             demand(not more, 6, f"{manager}'s write of {obj['kind']} loses requests (percent): {more}")
@@ -157,7 +155,8 @@ def _check_rise(world: World, before: dict[str, mesh.Share], after: dict[str, me
         enough = min(needed(share, replicas), stage.get("granted", 0))
         demand(ready >= max(enough, 1), 5, f"{revision} gets {share} % with {ready} ready pods, not {enough}")
         relabelled = next((p.at for p in reversed(_relabels(world))), None)
-        settled = relabelled is None or world.now - relabelled >= mesh.SUBSETS_LAG
+        put_back = ref.kind is Kind.DESTINATION_RULE
+        settled = put_back or relabelled is None or world.now - relabelled >= mesh.SUBSETS_LAG
         demand(settled, 3, f"{revision} gets {share} % before the proxies know its subset")
 
 
@@ -311,18 +310,22 @@ def _check_rollout(world: World, ref: Ref, old: Json | None, new: Json | None) -
 
 
 def _check_commands(ref: Ref, old: Json, new: Json) -> None:
-    """Law 8: a command leaves its annotation only for a claim, and a claim only once the status has it."""
+    """Law 8: a command leaves its annotation only for a claim, and a claim only once the status has it.
+
+    An abort takes the place of any other claim; a Rollout that is deleted keeps no account.
+    """
     before = old["metadata"].get("annotations") or {}
     after = new["metadata"].get("annotations") or {}
     claim = before.get(names.CLAIM)
-    if claim is not None and names.CLAIM not in after:
+    if claim is not None and names.CLAIM not in after and alive(new):
         done = (old.get("status") or {}).get("command")
         demand(done == claim, 8, f"{ref}: {claim} is dropped while the last command done is {done}")
     gone = [key for key in before if key not in after and key != names.CLAIM]
     if gone:
         token = after.get(names.CLAIM, "")
         rests = token.endswith(f"@{old['metadata']['resourceVersion']}")
-        demand(rests and claim is None, 8, f"{ref}: {gone} became {token!r}")
+        first = claim is None or token.startswith("abort=")
+        demand(rests and first, 8, f"{ref}: {gone} became {token!r}, where {claim!r} was claimed")
     rest = [{k: v for k, v in a.items() if k not in {names.CLAIM, *gone}} for a in (before, after)]
     demand(rest[0] == rest[1], 12, f"{ref}: somebody else's annotation was changed")
 

@@ -1,0 +1,117 @@
+"""What people and other tools do to a shop while a release runs: each by a write of their own."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Final
+
+from rollout_controller.api import names
+from rollout_controller.ports import ClusterError, Json, Kind, Refused
+from tests.support import mesh, scene
+from tests.support.replicasets import TEMPLATE_HASH, alive, controller_of
+from tests.support.simulation import ROLLOUT
+from tests.support.world import World, ref_of
+
+GITOPS: Final = "gitops"
+
+
+def shift(world: World, percent: int, services: tuple[str, ...] = ("web", "web-mesh")) -> None:
+    """Another manager gives the canary subset this share."""
+    for service in world.every(Kind.VIRTUAL_SERVICE):
+        if service["metadata"]["name"] in services:
+            spec = deepcopy(service["spec"])
+            for route in spec["http"]:
+                if route.get("name") == mesh.ROUTE:
+                    for destination in route["route"]:
+                        ours = destination["destination"]["subset"] == "canary"
+                        destination["weight"] = percent if ours else 100 - percent
+            world.update(ref_of(Kind.VIRTUAL_SERVICE, service), {**service, "spec": spec}, GITOPS)
+
+
+def relabel(world: World, stable: str | None, canary: str | None) -> None:
+    """Another manager pins our subsets, or takes the pins off."""
+    rule = world.need(scene.RULE)
+    spec = deepcopy(rule["spec"])
+    for subset in spec["subsets"]:
+        if subset["name"] in {"stable", "canary"}:
+            revision = stable if subset["name"] == "stable" else canary
+            labels = {k: v for k, v in (subset.get("labels") or {}).items() if k != TEMPLATE_HASH}
+            subset["labels"] = {**labels, **({TEMPLATE_HASH: revision} if revision else {})}
+            if not subset["labels"]:
+                del subset["labels"]
+    world.update(scene.RULE, {**rule, "spec": spec}, GITOPS)
+
+
+def apply_git(world: World) -> None:
+    """A tool applies the DestinationRule as it is in git: without any pin."""
+    relabel(world, None, None)
+
+
+def unpause(world: World) -> bool:
+    """`kubectl rollout resume`; whether the gate let it through."""
+    deployment = world.need(scene.DEPLOYMENT)
+    try:
+        world.update(scene.DEPLOYMENT, _without_pause(deployment), scene.KUBECTL)
+    except Refused:
+        return False
+    return True
+
+
+def break_glass(world: World) -> None:
+    """`kubectl rollout resume --field-manager=rollout-controller`, which the gate lets through."""
+    watched, world.on_write = world.on_write, None
+    deployment = world.need(scene.DEPLOYMENT)
+    world.update(scene.DEPLOYMENT, _without_pause(deployment), names.FIELD_MANAGER)
+    world.on_write = watched
+
+
+def _without_pause(deployment: Json) -> Json:
+    spec = {key: value for key, value in deployment["spec"].items() if key != "paused"}
+    return {**deployment, "spec": spec}
+
+
+def _canaries(world: World) -> list[Json]:
+    """ReplicaSets of ours that were not handed over."""
+    sets = [rs for rs in world.every(Kind.REPLICA_SET) if names.LABEL in rs["metadata"]["labels"]]
+    return [rs for rs in sets if controller_of(rs) is None and alive(rs)]
+
+
+def delete_canary(world: World) -> None:
+    """`kubectl delete rs`: the canary's ReplicaSet goes, and its pods with it."""
+    for replica_set in _canaries(world):
+        world.delete(ref_of(Kind.REPLICA_SET, replica_set), scene.KUBECTL)
+
+
+def scale_canary(world: World, replicas: int) -> None:
+    """`kubectl scale rs`: somebody else sizes the canary's ReplicaSet."""
+    for replica_set in _canaries(world):
+        spec = {**replica_set["spec"], "replicas": replicas}
+        world.update(ref_of(Kind.REPLICA_SET, replica_set), {**replica_set, "spec": spec}, scene.KUBECTL)
+
+
+def evict(world: World, number: int) -> None:
+    """One pod is evicted."""
+    pods = sorted(world.every(Kind.POD), key=lambda pod: str(pod["metadata"]["name"]))
+    if pods:
+        pod = pods[number % len(pods)]
+        world.delete(ref_of(Kind.POD, pod), scene.KUBECTL)
+
+
+def strip_label(world: World) -> bool:
+    """An apply without the gate's label; whether the gate let it through."""
+    deployment = world.need(scene.DEPLOYMENT)
+    labels = {k: v for k, v in deployment["metadata"]["labels"].items() if k != names.LABEL}
+    try:
+        bare = {**deployment, "metadata": {**deployment["metadata"], "labels": labels}}
+        world.update(scene.DEPLOYMENT, bare, scene.KUBECTL)
+    except Refused:
+        return False
+    return True
+
+
+def delete_rollout(world: World) -> None:
+    """`kubectl delete rlt`, if there is one."""
+    try:
+        world.delete(ROLLOUT, scene.KUBECTL)
+    except ClusterError:
+        return
