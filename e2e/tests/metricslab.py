@@ -132,8 +132,7 @@ class MetricsLab:
     async def _stopped(self) -> bool:
         # A signal reaches each thread by itself: on a busy machine some go on answering for a while.
         assert self._process is not None, "start it first"
-        threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
-        return {thread.read_text().rpartition(")")[2].split()[0] for thread in threads} == {"T"}
+        return _states(self._process.pid) == {"T"}
 
     def resume(self) -> None:
         """It goes on."""
@@ -190,3 +189,9 @@ def _free_port() -> int:
         one.bind((LOCAL, 0))
         port: int = one.getsockname()[1]
         return port
+
+
+def _states(pid: int) -> set[str]:
+    """The states of a process's threads, as proc(5) abbreviates them."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return {thread.read_text().rpartition(")")[2].split()[0] for thread in threads}
