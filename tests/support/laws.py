@@ -211,6 +211,10 @@ def _check_rule(world: World, ref: Ref, old: Json | None, new: Json | None) -> N
     if pinned(new) != _NO_MARKS:
         rollout = world.need(ROLLOUT)
         demand(names.FINALIZER in finalizers_of(rollout), 11, f"{ref} is pinned without our finalizer")
+    elif status_of(world).get("phase") in {"Promoting", "Reverting"}:
+        # A subset that selects every pod selects those that are ending, too.
+        versions = {pod["metadata"]["labels"].get(TEMPLATE_HASH) for pod in world.every(Kind.POD)}
+        demand(len(versions) <= 1, 7, f"{ref} is un-pinned while pods of {sorted(versions)} exist")
 
 
 def _unpinned(rule: Json) -> Json:
