@@ -1,8 +1,8 @@
 """Follows one release with the observer's eyes and the load's: moments to show, a record at the end."""
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import nan
 from time import monotonic
 from typing import Any
@@ -27,9 +27,11 @@ class Watch:
 
     sight: Sight
     load: Load
-    since: float = field(default_factory=monotonic)
+    clock: Callable[[], float] = monotonic
+    """Seconds, on the clock of the observer's and the load's."""
 
     def __post_init__(self) -> None:
+        self.since = self.clock()
         self.revision = ""
         """The canary's pod-template-hash; empty until the controller has seen it."""
         self._ended = _latest(self.sight)
@@ -57,7 +59,7 @@ class Watch:
     def moment(self) -> Moment:
         """How it is now."""
         self._look()
-        sight, now, revision = self.sight, monotonic(), self.revision
+        sight, now, revision = self.sight, self.clock(), self.revision
         counted = sight.counted(revision) if revision else Counts()
         began = max(self.since, sight.weights[-1][0] + LIVE_AFTER if sight.weights else 0.0)
         since = max(began, now - LOOKBACK)
@@ -95,7 +97,7 @@ class Watch:
 
     def record(self, release: Release, differences: Mapping[str, list[str]] | None = None) -> Record:
         """What it came to."""
-        sight, now, revision = self.sight, monotonic(), self.revision
+        sight, now, revision = self.sight, self.clock(), self.revision
         last: Mapping[str, Any] = next(iter(sight.status.get("history") or ()), {})
         traffic = record.traffic(self.load.between(self.since), revision)
         first_bad = {"errors": sight.first_error.get(revision), "slowness": traffic.first_slow}

@@ -39,7 +39,8 @@ def answer(at: float, pod: str, *, status: int = 200, seconds: float = 0.02) -> 
 
 
 def watching(now: dict[str, Any], *, since: float = 0.0) -> Watch:
-    return Watch(Sight(rollout=now), load(), since=since)
+    """A watch whose clock stands at `since` until a test moves it: a machine's own may be seconds old."""
+    return Watch(Sight(rollout=now), load(), clock=lambda: since)
 
 
 def test_a_release_is_over_when_the_history_has_one_more_and_the_rollout_rests() -> None:
@@ -125,6 +126,7 @@ def test_a_record_counts_only_what_happened_since_the_release_began() -> None:
     watch.load.answers += [answer(99, pod, status=500), answer(111, pod), answer(112, pod, seconds=0.9)]
     watch.sight.counts[pod] = Counts(90, 5)
     watch.sight.first_error[NEW] = 120.0
+    watch.clock = lambda: 140.0
     watch.sight.rollout = status("Reverted", (NEW, "Reverted"), ("ccc", "Reverted"), canary=NEW)
     record = watch.record(ERRORS)
     assert (record.outcome, record.reason) == ("Reverted", "why")
