@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -18,6 +19,11 @@ from e2e.localcluster import Completed, LocalCluster, http
 from e2e.localcluster.kube import Kube, KubeError, Object
 
 T = TypeVar("T")
+
+
+def heed_interrupts() -> None:
+    """Before a program starts: a shell's background jobs, and so their children, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def wait_for(

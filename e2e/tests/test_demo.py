@@ -13,7 +13,7 @@ import pytest
 
 from e2e.localcluster.layout import REPOSITORY
 from e2e.localcluster.netns import die_with_parent
-from e2e.tests.support import wait_for
+from e2e.tests.support import heed_interrupts, wait_for
 
 pytestmark = pytest.mark.real
 
@@ -60,7 +60,7 @@ class Demo:
 
 def _before() -> None:
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, and their children, ignore it
+    heed_interrupts()
 
 
 @asynccontextmanager

@@ -78,7 +78,9 @@ def merge(patch: dict[str, Any], *arguments: str) -> tuple[str, ...]:
 
 
 def replace(kubectl: Kubectl, obj: dict[str, Any], *arguments: str) -> None:
-    kubectl("replace", "-f", "-", *arguments, stdin=obj)
+    """Put it in the place of what is there, whatever the Deployment controller wrote meanwhile."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    kubectl("replace", "-f", "-", *arguments, stdin={**obj, "metadata": metadata})
 
 
 def without_marks(obj: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 
 from e2e.localcluster import Completed, LocalCluster, LocalClusterError, Settings
 from e2e.localcluster.layout import REPOSITORY, Layout
-from e2e.tests.support import Namespace, deployment, wait_for
+from e2e.tests.support import Namespace, deployment, heed_interrupts, wait_for
 
 # One at a time: clusters that start side by side on two cores make each other slow, and this measures it.
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("clusters")]
@@ -184,18 +184,29 @@ async def test_an_interrupted_up_leaves_nothing(tmp_path: Path) -> None:
         *(sys.executable, "-m", "e2e.localcluster", "--state", root, "up"),
         cwd=REPOSITORY,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
-    assert starting.stderr is not None
-    first = await asyncio.wait_for(starting.stderr.readline(), 60)
-    assert b"etcd is ready" in first
-    starting.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(starting.wait(), 30) == 130
+    try:
+        assert starting.stderr is not None
+        first = await asyncio.wait_for(starting.stderr.readline(), 60)
+        assert b"etcd is ready" in first
+        starting.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(starting.wait(), 30) == 130
+    finally:
+        if starting.returncode != 130:
+            await asyncio.to_thread(_take_down, root)
 
     async def none_left() -> bool:
         return not any(str(root) in line for line in _command_lines())
 
     await wait_for(none_left, "all processes to be gone", 10)
     assert await is_down(root)
+
+
+def _take_down(root: Path) -> None:
+    """End what a test that failed left running."""
+    command = (sys.executable, "-m", "e2e.localcluster", "--state", root, "down")
+    subprocess.run(command, cwd=REPOSITORY, check=False, timeout=60)
 
 
 def _command_lines() -> list[str]:
