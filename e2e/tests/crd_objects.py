@@ -63,7 +63,10 @@ class Wrong:
 _DURATION = 'a duration like "90s", "5m" or "1h30m" (units h, m, s, ms, us, in this order)'
 _PERCENTAGE = 'a percentage like "1%" or "0.5%", from 0% to 100% with at most four decimals'
 _STEPS = "weights that do not fall from step to step and end at 100, like 5, 10, 25, 50, 100"
-_SCALE = "at least the step's weight: fewer pods would carry more than their share"
+_SCALE = "at least the step's weight and mirror: fewer pods would carry more than their share"
+_HOSTS = {"virtualServices": [{"name": "web"}]}
+_HEADER = "the name of a header in lower case, as Istio wants it, like x-canary"
+_SERVICE = "the name of a Service in this namespace: a-z, 0-9 and '-', like web"
 _WINDOW = "at least the interval, or requests between two readings are never judged"
 _OBJECT = "the name of an object in this namespace: a-z, 0-9, '-' and '.', like web"
 _DEPLOYMENT = (
@@ -258,10 +261,63 @@ WRONG: Final = (
         "{path}: expected at most 50 items, found 51",
     ),
     Wrong(
-        "a step without weight",
+        "a step that sends nothing",
         {"strategy.canary.steps": [{"scale": 50}, {"weight": 100}]},
-        "spec.strategy.canary.steps[0].weight: Required value",
-        "spec.strategy.canary.steps[0].weight: expected a value, found none",
+        "spec.strategy.canary.steps[0]: Invalid value: must have a weight, or a mirror, or both: something"
+        " has to be sent to the canary",
+        "spec.strategy.canary.steps[0]: expected a weight, or a mirror, or both: something has to be sent to"
+        " the canary, found neither",
+    ),
+    Wrong(
+        "steps that end with a mirror",
+        {"strategy.canary.steps": [{"weight": 50}, {"mirror": 100}]},
+        f"spec.strategy.canary.steps: Invalid value: must have {_STEPS}",
+        f"spec.strategy.canary.steps: expected {_STEPS}, found 50",
+    ),
+    Wrong(
+        "fewer pods than the copies need",
+        {"strategy.canary.steps": [{"mirror": 50, "scale": 20}, {"weight": 100}]},
+        f"spec.strategy.canary.steps[0].scale: Invalid value: must be {_SCALE}",
+        f"spec.strategy.canary.steps[0].scale: expected {_SCALE}, found 20 with mirror 50",
+    ),
+    Wrong(
+        "a pinned header in capitals",
+        {"strategy.canary.pin": [{"headers": {"X-Canary": {"exact": "true"}}}]},
+        "spec.strategy.canary.pin[0].headers: Invalid value: must have names of headers in lower case, as"
+        " Istio wants them, like x-canary",
+        f"spec.strategy.canary.pin[0].headers.X-Canary: expected {_HEADER}, found 'X-Canary'",
+    ),
+    Wrong(
+        "a pinned header that must be two things",
+        {"strategy.canary.pin": [{"headers": {"x-canary": {"exact": "a", "prefix": "b"}}}]},
+        "spec.strategy.canary.pin[0].headers[x-canary]: Invalid value: must have exactly one of exact, prefix"
+        " and regex",
+        "spec.strategy.canary.pin[0].headers.x-canary: expected exactly one of exact, prefix and regex, found"
+        " exact and prefix",
+    ),
+    Wrong(
+        "two strategies",
+        {"strategy.blueGreen": {}},
+        "spec.strategy: Invalid value: must have exactly one of canary and blueGreen",
+        "spec.strategy: expected exactly one of canary and blueGreen, found both",
+    ),
+    Wrong(
+        "subsets and Services",
+        {"traffic.istio.services": {"stable": "web", "canary": "web-canary"}},
+        "spec.traffic.istio: Invalid value: must have exactly one of destinationRule and services",
+        "spec.traffic.istio: expected exactly one of destinationRule and services, found both",
+    ),
+    Wrong(
+        "one Service for both versions",
+        {"traffic.istio": {**_HOSTS, "services": {"stable": "a", "canary": "a"}}},
+        "spec.traffic.istio.services.canary: Invalid value: must be another Service than stable",
+        "spec.traffic.istio.services.canary: expected another Service than stable, found 'a'",
+    ),
+    Wrong(
+        "a Service's name with a dot",
+        {"traffic.istio": {**_HOSTS, "services": {"stable": "a.b", "canary": "a"}}},
+        f'spec.traffic.istio.services.stable: Invalid value: "a.b": must be {_SERVICE}',
+        f"spec.traffic.istio.services.stable: expected {_SERVICE}, found 'a.b'",
     ),
     Wrong(
         "a weight in quotes",
@@ -278,7 +334,12 @@ WRONG: Final = (
     ),
     _limit("no pods", "strategy.canary.minPods", 0, "greater than or equal to 1", "at least 1"),
     _missing("the strategy left out", "strategy"),
-    _missing("a strategy of no kind", "strategy.canary"),
+    Wrong(
+        "a strategy of no kind",
+        {"strategy.canary": GONE},
+        "spec.strategy: Invalid value: must have exactly one of canary and blueGreen",
+        "spec.strategy: expected exactly one of canary and blueGreen, found neither",
+    ),
     # workload and traffic
     Wrong(
         "a Deployment's name in capitals",
@@ -336,10 +397,10 @@ WRONG: Final = (
 )
 
 UNKNOWN: Final = (
-    "strategy.blueGreen",
+    "strategy.abTest",
     "strategy.canary.setWeight",
     "analysis.mode",
     "rollbackWindow",
-    "traffic.istio.services",
+    "traffic.istio.mesh",
 )
 """Fields below `spec` that do not exist (yet): whoever writes one must hear of it."""

@@ -210,6 +210,12 @@ _subset_check, _subset_schema = _name(
 SubsetName = Annotated[str, _subset_check, _subset_schema]
 
 
+_service_check, _service_schema = _name(
+    _LABEL_PATTERN, 63, "the name of a Service in this namespace: a-z, 0-9 and '-', like web"
+)
+ServiceName = Annotated[str, _service_check, _service_schema]
+
+
 def _route_name(value: str) -> str:
     if not 1 <= len(value) <= 253:
         raise wrong("the name of an http route, 1 to 253 characters")
@@ -220,6 +226,19 @@ RouteName = Annotated[
     str, AfterValidator(_route_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 253})
 ]
 """Istio allows any text as the name of a route."""
+
+
+_HEADER_PATTERN: Final = "^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
+_header_check, _header_schema = _name(
+    _HEADER_PATTERN, 128, "the name of a header in lower case, as Istio wants it, like x-canary"
+)
+HeaderName = Annotated[str, _header_check]
+"""The key of a map: its rule stands at the map, as a structural schema has none for keys."""
+
+HEADER_RULE: Final = cel(
+    f"self.all(name, name.size() <= 128 && name.matches('{_HEADER_PATTERN}'))",
+    "must have names of headers in lower case, as Istio wants them, like x-canary",
+)
 
 
 def _in_utc(value: datetime) -> datetime:

@@ -62,7 +62,8 @@ def _problem(detail: ErrorDetails) -> Problem:
 
 
 def _path(location: tuple[str | int, ...]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    named = (part for part in location if part != "[key]")  # pydantic's mark of a wrong key, after the key
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in named)
     return "spec" + "".join(parts)
 
 

@@ -22,11 +22,14 @@ _KEYWORDS: Final = (
     "maxLength",
     "minItems",
     "maxItems",
+    "minProperties",
+    "maxProperties",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
     "x-kubernetes-validations",
     "required",
     "properties",
+    "additionalProperties",
     "items",
 )
 """What a structural schema may hold, in the order in which it is read best."""
@@ -65,6 +68,7 @@ def _structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> di
     merged = _resolved(schema, definitions)
     if merged.get("additionalProperties") is False:
         del merged["additionalProperties"]
+    merged.pop("propertyNames", None)  # a structural schema has no rules for keys: CEL at the map has them
     unknown = merged.keys() - set(_KEYWORDS) - _DROPPED
     if unknown:
         raise TypeError(f"expected keywords of a structural schema, found {sorted(unknown)} in {merged!r}")
@@ -73,6 +77,8 @@ def _structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> di
     if "properties" in merged:
         fields: Mapping[str, Any] = merged["properties"]
         merged["properties"] = {name: _structural(field, definitions) for name, field in fields.items()}
+    if "additionalProperties" in merged:
+        merged["additionalProperties"] = _structural(merged["additionalProperties"], definitions)
     if "items" in merged:
         merged["items"] = _structural(merged["items"], definitions)
     return {keyword: merged[keyword] for keyword in _KEYWORDS if keyword in merged}

@@ -12,15 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_
 from pydantic.alias_generators import to_camel
 
 from rollout_controller.api.fields import (
+    HEADER_RULE,
     VALIDATIONS,
     DeploymentName,
     Duration,
     ErrorLimit,
+    HeaderName,
     Latency,
     ObjectName,
     Quantile,
     RouteName,
     Seconds,
+    ServiceName,
     SubsetName,
     cel,
     wrong,
@@ -35,7 +38,12 @@ NO_DEFAULT: Final[dict[str, Any]] = {"default": None}
 """Keeps a field's default out of the schema."""
 
 _STEPS: Final = "weights that do not fall from step to step and end at 100, like 5, 10, 25, 50, 100"
-_SCALE: Final = "at least the step's weight: fewer pods would carry more than their share"
+_SCALE: Final = "at least the step's weight and mirror: fewer pods would carry more than their share"
+_SENDS: Final = "a weight, or a mirror, or both: something has to be sent to the canary"
+_ONE_MATCH: Final = "exactly one of exact, prefix and regex"
+_ONE_SPLIT: Final = "exactly one of destinationRule and services"
+_SERVICES: Final = "another Service than stable"
+_ONE_STRATEGY: Final = "exactly one of canary and blueGreen"
 _SUBSETS: Final = "another subset than stableSubset"
 _ONE_CHECK: Final = "exactly one of errorRate and latency"
 _WINDOW: Final = "at least the interval, or requests between two readings are never judged"
@@ -61,6 +69,28 @@ class Workload(SpecModel):
     """The Deployment whose new pod templates are released step by step."""
 
 
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+
+
+class TlsRoute(SpecModel):
+    """A tls route, which has no name in Istio: chosen by the SNI hosts and the port of one of its matches."""
+
+    port: Port | None = None
+    """Port of the match. Left out: any."""
+    sni_hosts: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=253)], ...],
+        Field(min_length=1, max_length=50, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ]
+    """All SNI hosts of the match."""
+
+
+class TcpRoute(SpecModel):
+    """A tcp route, which has no name in Istio: chosen by the port of one of its matches."""
+
+    port: Port
+    """Port of the match."""
+
+
 class VirtualServiceRef(SpecModel):
     """A VirtualService whose weights are moved."""
 
@@ -73,7 +103,11 @@ class VirtualServiceRef(SpecModel):
         ]
         | None
     ) = None
-    """Names of http routes. Left out: every http route that sends to the two subsets."""
+    """Names of http routes. Without any choice: every route, tls and tcp too, that sends to the two sides."""
+    tls_routes: Annotated[tuple[TlsRoute, ...], Field(max_length=20)] = ()
+    """Routes of TLS passed through."""
+    tcp_routes: Annotated[tuple[TcpRoute, ...], Field(max_length=20)] = ()
+    """Routes of plain TCP."""
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:
@@ -111,21 +145,58 @@ class DestinationRuleRef(SpecModel):
         return self
 
 
+class ServicesRef(SpecModel):
+    """Two Services in the place of subsets."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            VALIDATIONS: [
+                cel("self.stable != self.canary", f"must be {_SERVICES}", field_path=".canary"),
+            ]
+        }
+    )
+
+    stable: ServiceName
+    """The Service whose pods serve all users at rest."""
+    canary: ServiceName
+    """The Service whose pods are the new version while it is released."""
+
+    @model_validator(mode="after")
+    def _two_services(self) -> Self:
+        if self.stable == self.canary:
+            raise wrong(_SERVICES, found=repr(self.canary), field=".canary")
+        return self
+
+
 class IstioTraffic(SpecModel):
-    """Traffic that Istio routes."""
+    """Traffic that Istio routes: to two subsets of one host, or to two Services."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            VALIDATIONS: [cel("has(self.destinationRule) != has(self.services)", f"must have {_ONE_SPLIT}")]
+        }
+    )
 
     virtual_services: Annotated[
         tuple[VirtualServiceRef, ...], Field(min_length=1, max_length=20, json_schema_extra=_MAP_OF_NAMES)
     ]
     """The VirtualServices that carry the weights."""
-    destination_rule: DestinationRuleRef
+    destination_rule: DestinationRuleRef | None = None
     """The DestinationRule that tells the two versions apart."""
+    services: ServicesRef | None = None
+    """The Services that tell the two versions apart, where there are no subsets."""
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:
         names = [service.name for service in self.virtual_services]
         if len(set(names)) != len(names):
             raise wrong("each VirtualService once", found=", ".join(names), field=".virtualServices")
+        return self
+
+    @model_validator(mode="after")
+    def _one_split(self) -> Self:
+        if (self.destination_rule is None) == (self.services is None):
+            raise wrong(_ONE_SPLIT, found="neither" if self.services is None else "both")
         return self
 
 
@@ -136,21 +207,71 @@ class Traffic(SpecModel):
     """The objects of Istio."""
 
 
-class Step(SpecModel):
-    """One step of a canary: a share of the traffic, and what ends it."""
+class HeaderValue(SpecModel):
+    """What a header must be, as in a VirtualService. Exactly one field."""
 
     model_config = ConfigDict(
         json_schema_extra={
             VALIDATIONS: [
-                cel("!has(self.scale) || self.scale >= self.weight", f"must be {_SCALE}", field_path=".scale")
+                cel(
+                    "(has(self.exact) ? 1 : 0) + (has(self.prefix) ? 1 : 0) + (has(self.regex) ? 1 : 0) == 1",
+                    f"must have {_ONE_MATCH}",
+                )
             ]
         }
     )
 
-    weight: Annotated[StrictInt, Field(ge=0, le=100)]
-    """Percent of the traffic that the canary gets."""
+    exact: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """The whole value."""
+    prefix: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """How the value begins."""
+    regex: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """A regular expression (RE2) for the whole value."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = [name for name in ("exact", "prefix", "regex") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise wrong(_ONE_MATCH, found=" and ".join(given) or "none")
+        return self
+
+
+class Pin(SpecModel):
+    """Requests that always go to the canary, chosen by their headers: all of them must match."""
+
+    headers: Annotated[
+        dict[HeaderName, HeaderValue],
+        Field(min_length=1, max_length=8, json_schema_extra={VALIDATIONS: [HEADER_RULE]}),
+    ]
+    """What each header must be."""
+
+
+Pins = Annotated[tuple[Pin, ...], Field(max_length=8)]
+
+
+class Step(SpecModel):
+    """One step of a canary: a share of the traffic, copies of it, or both, and what ends it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            VALIDATIONS: [
+                cel("has(self.weight) || has(self.mirror)", f"must have {_SENDS}"),
+                cel(
+                    "!has(self.scale) || ((!has(self.weight) || self.scale >= self.weight)"
+                    " && (!has(self.mirror) || self.scale >= self.mirror))",
+                    f"must be {_SCALE}",
+                    field_path=".scale",
+                ),
+            ]
+        }
+    )
+
+    weight: Annotated[StrictInt, Field(ge=0, le=100)] | None = None
+    """Percent of the traffic that the canary gets. Left out: that of the step before."""
+    mirror: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
+    """Percent of the requests of which the canary gets a copy, whose answer nobody gets."""
     scale: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
-    """Percent of the Deployment's replicas that the canary gets. Left out: the weight."""
+    """Percent of the replicas that the canary gets. Left out: the larger of weight and mirror."""
     approval: StrictBool = Field(default=False, json_schema_extra=NO_DEFAULT)
     """Whether the step, once passed, waits for a person to promote it."""
     min_duration: Duration | None = None
@@ -158,8 +279,12 @@ class Step(SpecModel):
 
     @model_validator(mode="after")
     def _enough_pods(self) -> Self:
-        if self.scale is not None and self.scale < self.weight:
-            raise wrong(_SCALE, found=f"{self.scale} with weight {self.weight}", field=".scale")
+        if self.weight is None and self.mirror is None:
+            raise wrong(_SENDS, found="neither")
+        sent = {"weight": self.weight or 0, "mirror": self.mirror or 0}
+        if self.scale is not None and self.scale < max(sent.values()):
+            more = next(f"{name} {percent}" for name, percent in sent.items() if percent > self.scale)
+            raise wrong(_SCALE, found=f"{self.scale} with {more}", field=".scale")
         return self
 
 
@@ -173,8 +298,9 @@ class Canary(SpecModel):
         json_schema_extra={
             VALIDATIONS: [
                 cel(
-                    "self.steps.map(s, s.weight).isSorted()"
-                    " && (self.steps.size() == 0 || self.steps[self.steps.size() - 1].weight == 100)",
+                    "self.steps.filter(s, has(s.weight)).map(s, s.weight).isSorted()"
+                    " && (self.steps.size() == 0 || (has(self.steps[self.steps.size() - 1].weight)"
+                    " && self.steps[self.steps.size() - 1].weight == 100))",
                     f"must have {_STEPS}",
                     field_path=".steps",
                 )
@@ -182,6 +308,8 @@ class Canary(SpecModel):
         }
     )
 
+    pin: Pins = ()
+    """Requests that go to the canary from the first step to the end, whatever its weight. Any of them."""
     min_pods: Annotated[StrictInt, Field(ge=1, le=1000)] = 2
     """Pods of the canary at least, but never more than the Deployment's replicas."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=50)] = DEFAULT_STEPS
@@ -189,17 +317,58 @@ class Canary(SpecModel):
 
     @model_validator(mode="after")
     def _ascending_to_all(self) -> Self:
-        weights = [step.weight for step in self.steps]
-        if weights != sorted(weights) or weights[-1] != 100:
+        weights = [step.weight for step in self.steps if step.weight is not None]
+        if weights != sorted(weights) or self.steps[-1].weight != 100:
             raise wrong(_STEPS, found=", ".join(map(str, weights)), field=".steps")
         return self
 
 
-class Strategy(SpecModel):
-    """How the new version takes over."""
+class BlueGreen(SpecModel):
+    """The new version starts at full scale beside the old one, is looked at, and takes over in one write."""
 
-    canary: Canary
+    preview: Pins = ()
+    """Requests that reach the new version before it takes over. Any of them."""
+    mirror: Annotated[StrictInt, Field(ge=0, le=100)] = 0
+    """Percent of the requests of which the new version gets a copy before it takes over."""
+    scale: Annotated[StrictInt, Field(ge=1, le=100)] = 100
+    """Percent of the Deployment's replicas that are previewed. All of them are there before it takes over."""
+    min_duration: Duration | None = None
+    """How long the preview lasts at least. Left out: spec.minDuration."""
+    approval: StrictBool = False
+    """Whether the preview, once passed, waits for a person to promote it."""
+
+    @model_validator(mode="after")
+    def _enough_pods(self) -> Self:
+        if self.scale < self.mirror:
+            raise wrong(_SCALE, found=f"{self.scale} with mirror {self.mirror}", field=".scale")
+        return self
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            VALIDATIONS: [cel("self.scale >= self.mirror", f"must be {_SCALE}", field_path=".scale")]
+        }
+    )
+
+
+class Strategy(SpecModel):
+    """How the new version takes over. Exactly one of them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            VALIDATIONS: [cel("has(self.canary) != has(self.blueGreen)", f"must have {_ONE_STRATEGY}")]
+        }
+    )
+
+    canary: Canary | None = None
     """In steps, each judged by the analysis."""
+    blue_green: BlueGreen | None = None
+    """All at once, after a preview; the old version stays at full scale for spec.bake."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.canary is None) == (self.blue_green is None):
+            raise wrong(_ONE_STRATEGY, found="neither" if self.canary is None else "both")
+        return self
 
 
 class Inconclusive(SpecModel):

@@ -65,6 +65,8 @@ class StageStatus(StatusModel):
     """How often, in this release, something changed by others was put back."""
     corrected: str | None = None
     """The versions of the objects for which that was last counted."""
+    fed: bool | None = None
+    """Whether the stage's pinned routes and mirrors were read back."""
 
 
 class PlannedStage(StatusModel):
@@ -84,6 +86,26 @@ class PlannedStage(StatusModel):
     """Whether a passing verdict is needed to leave the stage."""
     approval: bool | None = None
     """Whether a person's promote is needed to leave the stage."""
+    mirror: int | None = None
+    """Percent of the requests of which the canary gets a copy."""
+
+
+class PinnedHeader(StatusModel):
+    """What one header of a pinned request must be."""
+
+    name: str | None = None
+    """Name of the header."""
+    how: str | None = None
+    """`exact`, `prefix` or `regex`."""
+    value: str | None = None
+    """The value, its beginning, or a regular expression."""
+
+
+class PinStatus(StatusModel):
+    """Requests that this release sends to the canary whatever its weight: all headers must match."""
+
+    headers: tuple[PinnedHeader, ...] = ()
+    """What each header must be."""
 
 
 class VerdictStatus(StatusModel):
@@ -187,6 +209,8 @@ class RolloutStatus(StatusModel):
     """Where the release is in its plan."""
     plan: tuple[PlannedStage, ...] = Field(default=(), exclude_if=_empty)
     """The stages of this release."""
+    pins: tuple[PinStatus, ...] = Field(default=(), exclude_if=_empty)
+    """The header pins of this release, from spec.strategy when it began."""
     verdict: VerdictStatus | None = None
     """What the analysis says of the canary."""
     reason: str | None = None

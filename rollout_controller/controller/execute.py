@@ -6,7 +6,7 @@ refuses it (Conflict) and the next pass decides anew. Plain coroutines over port
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rollout_controller.api import names
@@ -29,7 +29,7 @@ from rollout_controller.core.model import (
 )
 from rollout_controller.core.patch import add, pointer, remove, unchanged
 from rollout_controller.core.template import canary_replica_set, hand_over_ops
-from rollout_controller.istio.edits import pin, set_weight
+from rollout_controller.istio.edits import pin, pin_service, set_traffic
 from rollout_controller.ports import AlreadyExists, Cluster, ClusterError, Json, Kind, NotFound, Ref
 
 
@@ -97,8 +97,8 @@ class Executor:
     async def run(self, effect: Effect) -> None:
         """Do one effect. Raises the port's errors; Conflict where the world moved on."""
         match effect:
-            case SetTraffic(weight):
-                await self._set_traffic(weight)
+            case SetTraffic():
+                await self._set_traffic(effect)
             case Pin(stable, canary):
                 await self._pin(stable, canary)
             case MakeCanary(canary, replicas):
@@ -118,11 +118,18 @@ class Executor:
             case _:
                 raise TypeError(f"{type(effect).__name__} is written to the Rollout, not to its world")
 
-    async def _set_traffic(self, weight: int) -> None:
-        """All VirtualServices get the weight; towards stable all are written even if one fails."""
+    async def _set_traffic(self, effect: SetTraffic) -> None:
+        """All VirtualServices get the same; towards stable all are written even if one fails."""
         failed: ClusterError | None = None
         for name, virtual_service in list(self._seen.virtual_services.items()):
-            ops = set_weight(self._seen.routing, virtual_service, weight, self._seen.destination_rule)
+            ops = set_traffic(
+                self._seen.routing,
+                virtual_service,
+                effect.weight,
+                self._seen.destination_rule,
+                mirror=effect.mirror,
+                header_pins=effect.header_pins,
+            )
             if not ops:
                 continue
             ref = Ref(Kind.VIRTUAL_SERVICE, self._seen.namespace, name)
@@ -130,12 +137,15 @@ class Executor:
                 self._seen.virtual_services[name] = await self._cluster.patch(ref, ops)
             except ClusterError as problem:
                 failed = failed or problem
-                if weight:
+                if effect != SetTraffic(0):
                     break
         if failed is not None:
             raise failed
 
     async def _pin(self, stable: str | None, canary: str | None) -> None:
+        if self._seen.routing.services is not None:
+            await self._pin_services(dict(zip(self._seen.routing.services, (stable, canary), strict=True)))
+            return
         rule = self._seen.destination_rule
         if rule is None:
             return
@@ -143,6 +153,15 @@ class Executor:
         if ops:
             ref = Ref(Kind.DESTINATION_RULE, self._seen.namespace, rule["metadata"]["name"])
             self._seen.destination_rule = await self._cluster.patch(ref, ops)
+
+    async def _pin_services(self, wanted: Mapping[str, str | None]) -> None:
+        """In host mode: one write for each Service; the next pass goes on where one fails."""
+        for name, revision in wanted.items():
+            service = self._seen.selectors.get(name)
+            ops = pin_service(service, revision) if service is not None else []
+            if ops:
+                ref = Ref(Kind.SERVICE, self._seen.namespace, name)
+                self._seen.selectors[name] = await self._cluster.patch(ref, ops)
 
     async def _make(self, canary: str, replicas: int) -> None:
         """One that is there already is ours from before a crash, and is looked at by the next pass."""

@@ -38,7 +38,7 @@ class Gate:
 class Memory:
     """The sightings of one Rollout: since when traffic is what it is, the gate, the last status write."""
 
-    weights: tuple[int, int] | None = None
+    weights: tuple[object, ...] | None = None
     weights_since: datetime | None = None
     subsets: tuple[Hash | None, Hash | None] | None = None
     subsets_since: datetime | None = None
@@ -47,8 +47,9 @@ class Memory:
 
     def sight(self, reading: TrafficReading, version: str, now: datetime) -> Traffic:
         """The reading with since when it is so, as far as we saw."""
-        if reading.canary_weight != self.weights or self.weights_since is None:
-            self.weights, self.weights_since = reading.canary_weight, now
+        weights = (reading.canary_weight, reading.pinned_routes, reading.mirror)
+        if weights != self.weights or self.weights_since is None:
+            self.weights, self.weights_since = weights, now
         if reading.subsets != self.subsets or self.subsets_since is None:
             self.subsets, self.subsets_since = reading.subsets, now
         return Traffic(
@@ -58,4 +59,6 @@ class Memory:
             subsets_since=self.subsets_since,
             version=version,
             changed_by=reading.changed_by,
+            pinned_routes=reading.pinned_routes,
+            mirror=reading.mirror,
         )

@@ -146,13 +146,27 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
     """What the routes say, None while there is nothing to read it from."""
     if Part.VIRTUAL_SERVICE in snapshot.unread:
         return None
-    if not snapshot.virtual_services and snapshot.destination_rule is None:
+    if not snapshot.virtual_services and snapshot.destination_rule is None and not snapshot.selectors:
         return None
     if Part.DESTINATION_RULE in snapshot.unread and snapshot.destination_rule is None:
         return None
+    if Part.SERVICE in snapshot.unread:
+        return None
     expected = 0 if facts.phase is Phase.REVERTING else desired_weight(facts)
-    reading = read_traffic(snapshot.routing, snapshot.virtual_services, snapshot.destination_rule, expected)
-    objects = [*snapshot.virtual_services.values(), snapshot.destination_rule or {"metadata": {}}]
+    pair = [snapshot.selectors.get(name) for name in snapshot.routing.services or ("", "")]
+    reading = read_traffic(
+        snapshot.routing,
+        snapshot.virtual_services,
+        snapshot.destination_rule,
+        expected,
+        header_pins=facts.header_pins,
+        selectors=(pair[0], pair[1]),
+    )
+    objects = [
+        *snapshot.virtual_services.values(),
+        snapshot.destination_rule or {"metadata": {}},
+        *snapshot.selectors.values(),
+    ]
     version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
     return memory.sight(reading, version, now)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rollout_controller.api import names
@@ -16,8 +17,9 @@ class Snapshot:
     """What an `Observed` was made from; effects are compiled against the same objects.
 
     `absent` parts do not exist (404), `unread` ones could not be read; `findings` tell of refusals. An unread
-    DestinationRule is the one last seen: writes to it test its version. `endpoints` are the pods that the
-    Service's EndpointSlices call ready, None if there are no slices to go by.
+    DestinationRule is the one last seen: writes to it test its version. `endpoints` are, by Service, the pods
+    that its EndpointSlices call ready, None if there are no slices to go by. `selectors` are the Services of
+    the two sides in host mode.
     """
 
     rollout: Json
@@ -29,7 +31,8 @@ class Snapshot:
     virtual_services: dict[str, Json] = field(default_factory=dict)
     destination_rule: Json | None = None
     services: list[Json] = field(default_factory=list)
-    endpoints: frozenset[str] | None = None
+    selectors: dict[str, Json] = field(default_factory=dict)
+    endpoints: Mapping[str, frozenset[str]] | None = None
     absent: set[Part] = field(default_factory=set)
     unread: set[Part] = field(default_factory=set)
     findings: tuple[Finding, ...] = ()
@@ -45,16 +48,22 @@ class Snapshot:
 
 async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec, *, live: bool) -> Snapshot:
     """Read every part that this Rollout names; what cannot be read is noted, never raised."""
-    taken = Snapshot(rollout, spec, Routing.of(rollout["metadata"]["namespace"], spec))
+    metadata = rollout["metadata"]
+    taken = Snapshot(rollout, spec, Routing.of(metadata["namespace"], metadata["name"], spec))
     reader = _Reader(cluster, taken, live)
     for service in taken.routing.virtual_services:
         found = await reader.get(Part.VIRTUAL_SERVICE, Kind.VIRTUAL_SERVICE, service.name)
         if found is not None:
             taken.virtual_services[service.name] = found
     rule = taken.routing.destination_rule
-    taken.destination_rule = await reader.get(Part.DESTINATION_RULE, Kind.DESTINATION_RULE, rule)
+    if rule:
+        taken.destination_rule = await reader.get(Part.DESTINATION_RULE, Kind.DESTINATION_RULE, rule)
     if Part.DESTINATION_RULE in taken.unread:
         taken.destination_rule = await reader.last_seen(Kind.DESTINATION_RULE, rule)
+    for side in taken.routing.services or ():
+        selector = await reader.get(Part.SERVICE, Kind.SERVICE, side)
+        if selector is not None:
+            taken.selectors[side] = selector
     taken.deployment = await reader.get(Part.DEPLOYMENT, Kind.DEPLOYMENT, taken.routing.deployment)
     # A namespace may have thousands, with their templates: only those of the Deployment, and ours.
     sets = await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET, f"{names.LABEL}={taken.name}")
@@ -110,36 +119,36 @@ class _Reader:
         except (NotFound, Unavailable, Refused):
             return []
 
-    async def endpoints(self) -> frozenset[str] | None:
+    async def endpoints(self) -> Mapping[str, frozenset[str]] | None:
         """The proxies know a pod by its EndpointSlice, which may follow the pod's own status a second later.
 
         What the watches know is enough: what they do not know yet only makes the share wait.
         """
+        found: dict[str, frozenset[str]] = {}
+        for name in self._serving():
+            chosen = f"kubernetes.io/service-name={name}"
+            try:
+                slices = await self.cluster.list(
+                    Kind.ENDPOINT_SLICE, self.taken.namespace, live=False, labels=chosen
+                )
+            except (NotFound, Unavailable, Refused):
+                return None
+            if slices:
+                found[name] = frozenset(_ready_pods(slices))
+        return found or None
+
+    def _serving(self) -> list[str]:
+        """The Services through whose EndpointSlices the proxies know our pods."""
         taken = self.taken
+        if taken.routing.services is not None:
+            return list(taken.selectors)
         host = our_host(taken.routing, taken.virtual_services.values(), taken.destination_rule)
-        ours = [
+        return [
             service["metadata"]["name"]
             for service in taken.services
             if (service.get("spec") or {}).get("selector")
             and taken.routing.resolve(service["metadata"]["name"]) == host
         ]
-        slices: list[Json] = []
-        for name in ours:
-            chosen = f"kubernetes.io/service-name={name}"
-            try:
-                slices += await self.cluster.list(
-                    Kind.ENDPOINT_SLICE, taken.namespace, live=False, labels=chosen
-                )
-            except (NotFound, Unavailable, Refused):
-                return None
-        if not slices:
-            return None
-        return frozenset(
-            str((endpoint.get("targetRef") or {}).get("name"))
-            for one in slices
-            for endpoint in one.get("endpoints") or ()
-            if (endpoint.get("conditions") or {}).get("ready") is not False
-        )
 
     async def last_seen(self, kind: Kind, name: str) -> Json | None:
         """What the watches know of a part that is unread: weights towards stable need no more."""
@@ -160,6 +169,13 @@ class _Reader:
             sentence = f"the API server refused to show it: {problem.message}"
             fix = "Grant the controller's ServiceAccount the rights in deploy/."
             self.taken.findings += (Finding("AccessDenied", "warning", what, "", sentence, fix),)
+
+
+def _ready_pods(slices: Iterable[Json]) -> Iterator[str]:
+    for one in slices:
+        for endpoint in one.get("endpoints") or ():
+            if (endpoint.get("conditions") or {}).get("ready") is not False:
+                yield str((endpoint.get("targetRef") or {}).get("name"))
 
 
 def _selector(deployment: Json | None) -> str:

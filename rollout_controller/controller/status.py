@@ -16,6 +16,8 @@ from rollout_controller.core.model import (
     Display,
     Facts,
     Finding,
+    HeaderMatch,
+    HeaderPin,
     Outcome,
     PausedBy,
     Phase,
@@ -58,6 +60,8 @@ def facts_of(raw: Mapping[str, Any]) -> Facts:
         shortages=stage.shortages or 0,
         corrections=stage.corrections or 0,
         corrected=stage.corrected or "",
+        header_pins=tuple(_header_pin(p) for p in status.pins),
+        fed=stage.fed is True,
         history=tuple(_outcome(r) for r in reversed(status.history)),
     )
 
@@ -90,6 +94,7 @@ def status_of(
         canary=facts.canary,
         stage=_stage_status(facts) if facts.canary is not None else None,
         plan=tuple(_planned(s) for s in facts.plan),
+        pins=tuple(_pin_status(p) for p in facts.header_pins),
         verdict=verdict,
         reason=facts.reason or None,
         readings=tuple(_reading(r) for r in display.readings),
@@ -142,7 +147,22 @@ def _stage(raw: api.PlannedStage) -> Stage:
         min_duration=raw.min_duration or _ZERO,
         gate=raw.gate is not False,
         approval=raw.approval is True,
+        mirror=raw.mirror or 0,
     )
+
+
+def _header_pin(raw: api.PinStatus) -> HeaderPin:
+    return tuple(HeaderMatch(h.name or "", _how(h.how), h.value or "") for h in raw.headers)
+
+
+def _how(raw: str | None) -> Literal["exact", "prefix", "regex"]:
+    how: Literal["exact", "prefix", "regex"] = _one_of(raw, "exact", "prefix", "regex") or "exact"
+    return how
+
+
+def _pin_status(pin: HeaderPin) -> api.PinStatus:
+    headers = tuple(api.PinnedHeader(name=h.name, how=h.how, value=h.value) for h in pin)
+    return api.PinStatus(headers=headers)
 
 
 def _planned(stage: Stage) -> api.PlannedStage:
@@ -154,6 +174,7 @@ def _planned(stage: Stage) -> api.PlannedStage:
         min_duration=stage.min_duration,
         gate=stage.gate,
         approval=stage.approval,
+        mirror=stage.mirror or None,
     )
 
 
@@ -172,6 +193,7 @@ def _stage_status(facts: Facts) -> api.StageStatus:
         shortages=facts.shortages or None,
         corrections=facts.corrections or None,
         corrected=facts.corrected or None,
+        fed=facts.fed or None,
     )
 
 

@@ -79,10 +79,26 @@ def _count(snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, tuple[int
             "deletionTimestamp" not in pod["metadata"]
             and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
             and labels.items() <= own.items()
-            and (snapshot.endpoints is None or pod["metadata"]["name"] in snapshot.endpoints)
+            and _known_to_proxies(snapshot, pod)
         )
         counted[revision] = (ready + serves, existing + 1)
     return counted
+
+
+def _known_to_proxies(snapshot: Snapshot, pod: Json) -> bool:
+    """Whether the EndpointSlices have the pod: in host mode those of each Service that selects it."""
+    name, endpoints = pod["metadata"]["name"], snapshot.endpoints
+    if snapshot.routing.services is None:
+        return endpoints is None or any(name in pods for pods in endpoints.values())
+    own = pod["metadata"].get("labels") or {}
+    selecting = [
+        service
+        for service, raw in snapshot.selectors.items()
+        if ((raw.get("spec") or {}).get("selector") or {"": ""}).items() <= own.items()
+    ]
+    return bool(selecting) and all(
+        endpoints is None or service not in endpoints or name in endpoints[service] for service in selecting
+    )
 
 
 def _subset_labels(snapshot: Snapshot) -> dict[str, str]:

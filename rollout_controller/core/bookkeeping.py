@@ -79,7 +79,11 @@ def _note_share(o: Observed, facts: Facts) -> Facts:
     if facts.stage < 0 or is_.foreign_pins(o, facts):
         return facts
     low = min(is_.canary_share(o, facts)[0], is_.desired_weight(facts))
-    return replace(facts, reached=low) if low > facts.reached else facts
+    facts = replace(facts, reached=low) if low > facts.reached else facts
+    want = is_.wanted(facts)
+    if o.traffic is None or facts.fed or not (want.mirror or want.header_pins):
+        return facts
+    return replace(facts, fed=True) if is_.feeds(o.traffic, want) else facts
 
 
 def _note_shortage(o: Observed, facts: Facts) -> Facts:

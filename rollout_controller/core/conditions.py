@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.model import Facts, Observed, Part, Phase, Pods, Stage
+from rollout_controller.core.model import Facts, Observed, Part, Phase, Pods, SetTraffic, Stage, Traffic
 from rollout_controller.core.stages import affordable, carried, need
 
 
@@ -78,11 +78,16 @@ def stable_replaced(o: Observed) -> bool:
     return any(p.of == "deployment" and p.spec for p in w.others)
 
 
+def canary_reached(o: Observed, facts: Facts) -> bool:
+    """Whether the canary's revision is sent anything: a share, pinned requests, or copies."""
+    return o.traffic is not None and facts.canary is not None and o.traffic.reaches(facts.canary)
+
+
 def pods_lost(o: Observed, facts: Facts) -> bool:
     """The canary is sent requests and has nobody to answer them."""
     if o.workload is None or Part.PODS in o.unread or o.workload.replicas == 0 or not deployment_present(o):
         return False
-    return facts.stage >= 0 and canary_share(o, facts)[1] > 0 and ready(o) == 0
+    return facts.stage >= 0 and canary_reached(o, facts) and ready(o) == 0
 
 
 def desired_weight(facts: Facts) -> int:
@@ -91,6 +96,22 @@ def desired_weight(facts: Facts) -> int:
     if stage is None:
         return 0
     return stage.weight if facts.lowered_to is None else min(facts.lowered_to, stage.weight)
+
+
+def wanted(facts: Facts) -> SetTraffic:
+    """What the present stage sends to the canary; less of a share while pods are short."""
+    stage = facts.at
+    if stage is None:
+        return SetTraffic(0)
+    return SetTraffic(desired_weight(facts), stage.mirror, facts.header_pins)
+
+
+def feeds(t: Traffic, want: SetTraffic) -> bool:
+    """Whether pinned routes and copies are as wanted."""
+    return t.pinned_routes == ("ours" if want.header_pins else "none") and t.mirror == (
+        want.mirror,
+        want.mirror,
+    )
 
 
 def short_of_pods(o: Observed, facts: Facts) -> int | None:
@@ -119,18 +140,31 @@ def foreign_pins(o: Observed, facts: Facts) -> bool:
 
 
 def lowered_outside(o: Observed, facts: Facts) -> bool:
-    """Whether the canary's share is below what was reached, and not by us."""
+    """Whether the canary's share is below what was reached, and not by us.
+
+    Pinned routes or copies that were there and were taken away are the same: what a weight of 0 has to lose.
+    """
     if o.traffic is None or foreign_pins(o, facts) or handed_over(o) or Part.VIRTUAL_SERVICE in o.absent:
         return False
-    return facts.stage >= 0 and canary_share(o, facts)[0] < facts.reached
+    if facts.stage < 0:
+        return False
+    return canary_share(o, facts)[0] < facts.reached or starved(o, facts)
+
+
+def starved(o: Observed, facts: Facts) -> bool:
+    """Whether pinned routes or copies were taken away after they had been read back."""
+    t, want = o.traffic, wanted(facts)
+    if t is None or not facts.fed or facts.phase is Phase.PROMOTING:
+        return False
+    return t.mirror[0] < want.mirror or (bool(want.header_pins) and t.pinned_routes == "none")
 
 
 def raised_outside(o: Observed, facts: Facts) -> bool:
-    """Whether the canary subset's weight is above the stage's."""
+    """Whether the canary subset's weight is above the stage's, or it gets more copies than that grants."""
     stage = facts.at
-    if facts.phase is Phase.PROMOTING:
+    if facts.phase is Phase.PROMOTING or o.traffic is None or stage is None:
         return False
-    return o.traffic is not None and stage is not None and o.traffic.canary_weight[1] > stage.weight
+    return o.traffic.canary_weight[1] > stage.weight or (facts.fed and o.traffic.mirror[1] > stage.mirror)
 
 
 def meddler(o: Observed) -> str:
@@ -158,6 +192,7 @@ def converged(o: Observed, facts: Facts, agenda: Agenda) -> bool:
         stage.weight,
         stage.weight,
     )
+    as_wanted = as_wanted and feeds(o.traffic, wanted(facts))
     return as_wanted and weights_settled(o, agenda) and pins_settled(o, agenda)
 
 
@@ -214,12 +249,12 @@ def way_laid(o: Observed, facts: Facts) -> bool:
     """Whether all that the first stage needs is there: home, pinned, and the canary made."""
     if o.traffic is None or o.workload is None or o.workload.canary is None or handed_over(o):
         return False
-    return o.traffic.subsets == (facts.stable, facts.canary) and o.traffic.canary_weight == (0, 0)
+    return o.traffic.subsets == (facts.stable, facts.canary) and o.traffic.home
 
 
 def unserved(o: Observed, revision: str) -> bool:
     """Whether no subset sends requests to this revision, as far as pins tell."""
-    return o.traffic is None or o.traffic.share(revision) == (0, 0)
+    return o.traffic is None or not o.traffic.reaches(revision)
 
 
 def drained(o: Observed, revision: str, agenda: Agenda) -> bool:
@@ -243,11 +278,11 @@ def quiet(o: Observed, revision: str, since: datetime, agenda: Agenda) -> bool:
 
 
 def at_rest(o: Observed) -> bool:
-    """Whether nothing of a release is left in mesh and cluster: no pins, no canary of ours.
+    """Whether nothing of a release is left in mesh and cluster: no pins, no routes and no canary of ours.
 
     Weights do not count: they are the user's own where both subsets select every pod.
     """
-    if o.traffic is not None and o.traffic.pinned:
+    if o.traffic is not None and (o.traffic.pinned or o.traffic.pinned_routes != "none"):
         return False
     return o.workload is None or (o.workload.canary is None and not o.workload.bereft and not leftovers(o))
 

@@ -75,7 +75,7 @@ def _healthy(_o: Observed, facts: Facts) -> str:
 
 def _place(facts: Facts) -> str:
     stage = facts.at
-    return "preparing the first step" if stage is None else f"step {step(facts)} at {stage.weight} %"
+    return "preparing the first step" if stage is None else f"step {step(facts)} at {stage.words}"
 
 
 def _judged(o: Observed, facts: Facts) -> str:
@@ -129,10 +129,10 @@ def _promoting(o: Observed, facts: Facts) -> str:
 def _reverting(o: Observed, facts: Facts) -> str:
     if is_.handed_over(o):
         return _promoting(o, facts)
-    if not is_.stable_serves(o) and is_.canary_share(o, facts) != (0, 0):
+    if not is_.stable_serves(o) and is_.canary_reached(o, facts):
         kept = "so the canary keeps its share"
         return f"stable {facts.stable} has no ready pod to go back to, {kept}: {facts.reason}"
-    if is_.canary_share(o, facts) != (0, 0):
+    if is_.canary_reached(o, facts):
         return f"sending everybody back to stable {facts.stable}: {facts.reason}"
     if o.workload is not None and o.workload.bereft:
         left = f"{o.workload.bereft} canary pods without a ReplicaSet are waited for; delete those that stay"

@@ -58,6 +58,10 @@ def _abort(o: Observed, f: Facts, a: Agenda) -> str | None:
 def _lowered(o: Observed, f: Facts, a: Agenda) -> str:
     """Without a stranger it was a way back of ours that no status was told of; its cause still holds."""
     fall = f"from {f.reached} % to {is_.canary_share(o, f)[0]} %"
+    if is_.starved(o, f) and is_.canary_share(o, f)[0] >= f.reached:
+        return (
+            f"{is_.meddler(o)} took away what the canary is sent beside its share, which counts as an abort"
+        )
     if o.traffic is not None and o.traffic.changed_by:
         return f"{is_.meddler(o)} lowered the canary's share {fall}, which counts as an abort"
     own = _failed(o, f, a) or _template_stable(o, f, a) or _template_new(o, f, a)
@@ -272,7 +276,7 @@ def _home(o: Observed, f: Facts, _a: Agenda) -> str | None:
     if o.unread or not is_.at_rest(o):
         return None
     if f.phase is Phase.REVERTING:
-        home = o.traffic is None or o.traffic.canary_weight == (0, 0)
+        home = o.traffic is None or o.traffic.home
         return "home" if home and is_.native_roll(o) is None else None
     w = o.workload
     if w is None or not w.synced or not w.labelled or is_.stable_candidate(o) is None:
@@ -284,7 +288,7 @@ def _finished(o: Observed, _f: Facts, _a: Agenda) -> str | None:
     w = o.workload
     if o.unread or w is None or (w.stable is not None and (w.stable.existing or w.stable.spec)):
         return None
-    if o.traffic is not None and (o.traffic.pinned or o.traffic.canary_weight != (0, 0)):
+    if o.traffic is not None and (o.traffic.pinned or not o.traffic.home):
         return None
     return "the Deployment runs the new version"
 

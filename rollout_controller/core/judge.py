@@ -28,14 +28,22 @@ ARRIVAL: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What a canary is held to. `weight` is the percent of requests that its stage gives it, and `share` the
-    percent that the routes were read to give."""
+    """What a canary is held to. `weight` is the percent of requests that its stage sends it, copies
+    too, `share` the percent that the routes were read to give, and `mirror` that of which they were read to
+    copy."""
 
     checks: tuple[Check, ...]
     min_requests: int
     failure_limit: int
     weight: int
     share: int
+    mirror: int = 0
+
+    def expected(self, sides: Sides) -> float:
+        """The canary's requests, copies too, that stable's make expected; 0 where stable's tell nothing."""
+        if sides.stable is None or self.share >= 100:
+            return 0.0
+        return sides.stable.requests * (self.share + self.mirror) / (100 - self.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +92,9 @@ def begin(key: StageKey, now: datetime, failures: int = 0) -> Judgement:
 
 def arrival_fails(sides: Sides, scraped: bool, thresholds: Thresholds, times: float = ARRIVAL) -> bool:
     """Whether traffic does not arrive: stable's requests make many expected, and the canary had none."""
-    if not scraped or not 0 < thresholds.share < 100 or sides.requests > 0 or sides.stable is None:
+    if not scraped or sides.requests > 0:
         return False
-    expected = sides.stable.requests * thresholds.share / (100 - thresholds.share)
-    return expected >= times * thresholds.min_requests
+    return thresholds.expected(sides) >= times * thresholds.min_requests
 
 
 def failing(look: Look, thresholds: Thresholds) -> bool:
@@ -166,11 +173,10 @@ def _on_its_own(look: Look, judged: tuple[Judged, ...], absent: bool, thresholds
 
 
 def _absent(look: Look, thresholds: Thresholds) -> str:
-    stable = look.sides.stable.requests if look.sides.stable is not None else 0
-    expected = stable * thresholds.share / (100 - thresholds.share)
+    what = f"{percent(thresholds.share / 100)} share" if thresholds.share else f"{thresholds.mirror} % copies"
     return (
-        f"no request reached the canary, though its {percent(thresholds.share / 100)} share makes about"
-        f" {expected:.0f} expected: check the route, the subset's labels and the pods' sidecars"
+        f"no request reached the canary, though its {what} makes about {thresholds.expected(look.sides):.0f}"
+        " expected: check the route, the subset's labels and the pods' sidecars"
     )
 
 

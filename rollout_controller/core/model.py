@@ -55,6 +55,7 @@ class Part(StrEnum):
     PODS = "Pods"
     VIRTUAL_SERVICE = "VirtualService"
     DESTINATION_RULE = "DestinationRule"
+    SERVICE = "Service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Stage:
     `weight` is the canary's share in percent; `scale` the percent of `replicas` that the canary has at
     least; `min_pods` the least number of canary pods whatever the percentage; `min_duration` the time
     that the stage is held once it settled (`bake` for the last stage); `gate` whether the verdict must
-    pass before the stage is left; `approval` whether a person must say so as well.
+    pass before the stage is left; `approval` whether a person must say so as well; `mirror` the percent of
+    requests of which the canary gets a copy.
     """
 
     name: str
@@ -74,11 +76,34 @@ class Stage:
     min_duration: timedelta
     gate: bool = True
     approval: bool = False
+    mirror: int = 0
+
+    @property
+    def words(self) -> str:
+        """What the canary is sent, as people say it."""
+        if not self.mirror:
+            return f"{self.weight} %"
+        return (
+            f"{self.weight} % and copies of {self.mirror} %" if self.weight else f"copies of {self.mirror} %"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """What one header of a request must be."""
+
+    name: str
+    how: Literal["exact", "prefix", "regex"]
+    value: str
+
+
+HeaderPin = tuple[HeaderMatch, ...]
+"""Requests whose headers match all of these go to the canary, whatever its weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What counts at once when the spec is edited, plus the stages for the next release."""
+    """What counts at once when the spec is edited, plus the stages and header pins for the next release."""
 
     stages: tuple[Stage, ...]
     max_duration: timedelta
@@ -87,6 +112,7 @@ class Policy:
     inconclusive_after: timedelta
     inconclusive_then: Literal["Pause", "Revert"]
     paused: bool = False
+    header_pins: tuple[HeaderPin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +189,9 @@ class Traffic:
     (None: not pinned, the subset selects every pod); `weights_since` and `subsets_since` tell since when
     they are unchanged in our sight. `version` changes with every write of the VirtualServices or the
     DestinationRule; `changed_by` is the field manager that wrote routes or subsets after us ("": nobody).
+    `pinned_routes` tells of routes that we added: none, those that the release's header pins make, or others
+    (some are missing, or are not what they should be); `mirror` is the lowest and highest percent of
+    requests over the managed routes of which the canary subset gets a copy.
     """
 
     canary_weight: tuple[int, int]
@@ -171,6 +200,22 @@ class Traffic:
     subsets_since: datetime
     version: str = ""
     changed_by: str = ""
+    pinned_routes: Literal["none", "ours", "other"] = "none"
+    mirror: tuple[int, int] = (0, 0)
+
+    @property
+    def fed(self) -> bool:
+        """Whether the canary subset is sent anything beside its share: pinned requests, or copies."""
+        return self.pinned_routes != "none" or self.mirror != (0, 0)
+
+    @property
+    def home(self) -> bool:
+        """Whether the canary subset is sent nothing at all."""
+        return self.canary_weight == (0, 0) and not self.fed
+
+    def reaches(self, revision: Hash) -> bool:
+        """Whether pinned subsets send anything to this revision, copies too."""
+        return self.share(revision) != (0, 0) or (self.fed and self.subsets[1] == revision)
 
     def share(self, revision: Hash) -> tuple[int, int]:
         """The lowest and highest percent of requests that this revision is sent by pinned subsets."""
@@ -280,7 +325,9 @@ class Facts:
     `gate_since` the last verdict's result and since when; `lowered_to` the share to which it was lowered
     for want of ready pods (None: the stage's own) and `shortages` how often that happened; `corrections`
     how many times what somebody else raised or relabelled was put back in this release, `corrected` the
-    `Traffic.version` for which it was last counted; `token` that of the last command executed.
+    `Traffic.version` for which it was last counted; `token` that of the last command executed;
+    `header_pins` are those of this release, and `fed` says that the present stage's pinned routes and copies
+    were read back.
     """
 
     phase: Phase = Phase.INITIALIZING
@@ -304,6 +351,8 @@ class Facts:
     shortages: int = 0
     corrections: int = 0
     corrected: str = ""
+    header_pins: tuple[HeaderPin, ...] = ()
+    fed: bool = False
     history: tuple[Outcome, ...] = ()
 
     @property
@@ -440,9 +489,12 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class SetTraffic:
-    """Give the canary subset this share in percent on every managed route."""
+    """Give the canary subset this share in percent on every managed route, copies of so many percent of the
+    requests, and the requests that header pins choose; with 0 alone everybody is sent home."""
 
     weight: int
+    mirror: int = 0
+    header_pins: tuple[HeaderPin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from rollout_controller.core.takeback import initialize, leave, revert, without_
 def plan(o: Observed, facts: Facts, agenda: Agenda, *, gone: bool) -> list[Effect]:
     """The effects that this world needs now, in the order in which they must be tried."""
     effects = leave(o, facts) if gone else _towards_goal(o, facts, agenda)
-    if Part.DESTINATION_RULE in o.absent:
+    if {Part.DESTINATION_RULE, Part.SERVICE} & o.absent:
         return [e for e in effects if not isinstance(e, Pin)]
     return effects
 
@@ -95,7 +95,7 @@ def _prepare(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
         return []
     if t.subsets[0] not in {None, facts.stable}:
         return [Pin(None, None)]
-    if t.canary_weight != (0, 0):
+    if not t.home:
         return [SetTraffic(0)]
     left, twins = is_.leftovers(o), is_.twins(o)
     effects: list[Effect] = [Delete(p.name) for p in twins if not p.spec and not p.existing]
@@ -136,27 +136,36 @@ def _hold_traffic(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     t, w = o.traffic, o.workload
     if t is None or w is None or facts.canary is None or facts.stage < 0:
         return []
-    weight, pins = is_.desired_weight(facts), (facts.stable, facts.canary)
-    low, high = t.canary_weight
+    want, pins = is_.wanted(facts), (facts.stable, facts.canary)
+    less = _less(t, want)
     home_serves = is_.stable_serves(o)
     if t.subsets[0] not in {None, facts.stable}:
-        return _pinned_back(t, pins, weight) if home_serves else []
-    enough = weight == 0 or 0 < is_.ready(o) >= carried(weight, w.replicas)
+        return _pinned_back(t, pins, want) if home_serves else []
+    enough = want == SetTraffic(0) or 0 < is_.ready(o) >= carried(want.weight, w.replicas)
     repair: list[Effect] = [Pin(*pins)] if t.subsets != pins and enough and home_serves else []
-    if high > weight:
-        return [SetTraffic(weight), *repair] if home_serves else []
-    if low == weight or t.subsets != pins:
+    if t.canary_weight[1] > want.weight:
+        return [less, *repair] if home_serves else []
+    as_wanted = t.canary_weight == (want.weight, want.weight) and is_.feeds(t, want)
+    if as_wanted or t.subsets != pins:
         return repair
-    raisable = enough and o.error is None and not o.unread and is_.pins_settled(o, agenda)
-    return [SetTraffic(weight)] if raisable else []
+    if enough and o.error is None and not o.unread and is_.pins_settled(o, agenda):
+        return [want]
+    return [less] if t.mirror[1] > want.mirror and home_serves else []
 
 
-def _pinned_back(t: Traffic, pins: tuple[Hash | None, Hash | None], weight: int) -> list[Effect]:
+def _less(t: Traffic, want: SetTraffic) -> SetTraffic:
+    """What is wanted without what would be more than there is."""
+    kept = want.header_pins if t.pinned_routes != "none" else ()
+    return SetTraffic(min(want.weight, t.canary_weight[1]), min(want.mirror, t.mirror[1]), kept)
+
+
+def _pinned_back(t: Traffic, pins: tuple[Hash | None, Hash | None], want: SetTraffic) -> list[Effect]:
     """Stable's own subset selects another revision: whatever that one can carry, it goes back at once."""
     _stable, canary = pins
     if t.subsets == (canary, canary):  # weights mean nothing yet
-        return [SetTraffic(weight), Pin(*pins)] if t.canary_weight != (weight, weight) else [Pin(*pins)]
-    return [Pin(*pins), SetTraffic(weight)] if t.canary_weight[1] > weight else [Pin(*pins)]
+        as_wanted = t.canary_weight == (want.weight, want.weight) and is_.feeds(t, want)
+        return [Pin(*pins)] if as_wanted else [want, Pin(*pins)]
+    return [Pin(*pins), _less(t, want)] if t.canary_weight[1] > want.weight else [Pin(*pins)]
 
 
 def _promote(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
@@ -177,7 +186,7 @@ def _promote(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
         return [*effects, Pin(canary, canary)]
     if not is_.pins_settled(o, agenda):
         return effects
-    if t.canary_weight != (0, 0):
+    if not t.home:
         return [*effects, SetTraffic(0)]
     if effects or not is_.weights_settled(o, agenda) or not _old_is_quiet(o, facts, agenda):
         return effects
@@ -206,7 +215,7 @@ def _finish(o: Observed, facts: Facts) -> list[Effect]:
             effects.append(Scale(w.stable.name, 0))
     if w.stable is not None and (w.stable.spec or w.stable.existing):
         return effects
-    if t is not None and t.canary_weight != (0, 0):
+    if t is not None and not t.home:
         effects.append(SetTraffic(0))
     if t is not None and t.pinned:
         effects.append(Pin(None, None))

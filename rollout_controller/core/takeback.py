@@ -58,7 +58,7 @@ def _send_home(o: Observed, facts: Facts) -> list[Effect]:
     t = o.traffic
     if t is None or not is_.stable_serves(o):
         return []
-    home: list[Effect] = [SetTraffic(0)] if t.canary_weight != (0, 0) else []
+    home: list[Effect] = [] if t.home else [SetTraffic(0)]
     at_home = t.subsets[0] in {None, facts.stable} and not _canary_runs(o, facts)
     if at_home or t.subsets == (facts.stable, facts.canary):
         return home
@@ -93,12 +93,12 @@ def initialize(o: Observed, agenda: Agenda) -> list[Effect]:
     adopt = is_.deployment_present(o) and not w.labelled and not o.deleting
     effects: list[Effect] = [Adopt(present=True)] if adopt else []
     left = is_.leftovers(o)
-    if t is not None and (t.pinned or left):
+    if t is not None and (t.pinned or left or t.pinned_routes != "none"):
         owned = [p for p in (w.stable, *w.others) if p is not None and p.of == "deployment"]
         kept = any(p.hash == t.subsets[0] and p.ready_endpoints > 0 for p in owned)
         if t.pinned and not kept:
             return [*effects, Pin(None, None)]
-        if t.canary_weight != (0, 0):
+        if not t.home:
             return [*effects, SetTraffic(0)]
     effects += without_pods(o, left, agenda)
     if left:

@@ -163,9 +163,10 @@ def _next(step: Step, o: Observed) -> None:
         failures=0,
         approved=None if f.approved == "step" else f.approved,
         waiting_since=None,
+        fed=False,
     )
     step.facts = begin_stretch(entered, o.now)
-    words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {following.weight} %"
+    words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {following.words}"
     step.notices.append(Notice("Normal", "StepStarted", words))
 
 
@@ -213,7 +214,10 @@ def _begin(step: Step, o: Observed, reason: str) -> None:
     target = o.workload.target if o.workload else None
     plan = o.policy.stages if o.policy else ()
     fresh = _forget(step.facts, Phase.PROGRESSING)
-    step.facts = replace(fresh, canary=target, plan=plan, started=o.now, waiting_since=o.now)
+    pins = o.policy.header_pins if o.policy else ()
+    step.facts = replace(
+        fresh, canary=target, plan=plan, header_pins=pins, started=o.now, waiting_since=o.now
+    )
     step.notices.append(Notice("Normal", "Started", f"release of {target} beside {fresh.stable}: {reason}"))
 
 

@@ -1,9 +1,9 @@
 """Istio's objects as values, edits of them as JSON patches, and findings about them. Pure.
 
-Scope: subset mode (a DestinationRule with a stable and a canary subset) and http routes.
+Scope: two subsets of a DestinationRule, or two Services; http, tls and tcp routes.
 """
 
-from rollout_controller.istio.edits import pin, set_weight, split
+from rollout_controller.istio.edits import pin, pin_service, set_traffic, split
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.reading import TrafficReading, read_traffic
 from rollout_controller.istio.routing import ManagedService, Routing
@@ -13,8 +13,9 @@ __all__ = [
     "Routing",
     "TrafficReading",
     "pin",
+    "pin_service",
     "preflight",
     "read_traffic",
-    "set_weight",
+    "set_traffic",
     "split",
 ]

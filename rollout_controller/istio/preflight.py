@@ -34,6 +34,8 @@ MISSING_SUBSET: Final = "MissingSubset"
 DUPLICATE_SUBSET: Final = "DuplicateSubset"
 LABEL_OUTSIDE_SELECTOR: Final = "LabelOutsideSelector"
 LABEL_WITHOUT_PODS: Final = "LabelWithoutPods"
+MISSING_SERVICE: Final = "MissingService"
+NO_SELECTOR: Final = "NoSelector"
 RECREATE_STRATEGY: Final = "RecreateStrategy"
 
 
@@ -72,10 +74,13 @@ def _findings(
             MISSING_DEPLOYMENT, routing, DEPLOYMENT, routing.deployment, "spec.workload.deployment"
         )
     host = None
-    if destination_rule is not None:
+    if routing.services is not None:
+        host = our_host(routing, (), None)
+        yield from _pair_findings(routing, services, deployment, unread)
+    elif destination_rule is not None:
         host = our_host(routing, virtual_services.values(), destination_rule)
         yield from _rule_findings(routing, destination_rule, deployment)
-    elif Part.DESTINATION_RULE not in unread:
+    elif routing.services is None and Part.DESTINATION_RULE not in unread:
         yield _missing(
             MISSING_DESTINATION_RULE,
             routing,
@@ -83,13 +88,13 @@ def _findings(
             routing.destination_rule,
             "spec.traffic.istio.destinationRule.name",
         )
-    if deployment is not None and host is not None:
+    if routing.services is None and deployment is not None and host is not None:
         yield from _service_findings(routing, services, host, deployment)
     for index, managed in enumerate(routing.virtual_services):
         field = f"spec.traffic.istio.virtualServices[{index}]"
         service = virtual_services.get(managed.name)
         if service is not None:
-            yield from virtual_service_findings(routing, service, managed.routes, host, field)
+            yield from virtual_service_findings(routing, service, managed, host, field)
         elif Part.VIRTUAL_SERVICE not in unread:
             yield _missing(MISSING_VIRTUAL_SERVICE, routing, VIRTUAL_SERVICE, managed.name, f"{field}.name")
 
@@ -155,6 +160,31 @@ def _service_findings(
             selector = (service.get("spec") or {}).get("selector") or {}
             obj = title(SERVICE, routing, name)
             yield from _label_findings(routing, obj, "spec.selector", selector, deployment)
+
+
+def _pair_findings(
+    routing: Routing, services: tuple[Json, ...], deployment: Json | None, unread: frozenset[Part]
+) -> Iterator[Finding]:
+    """The two Services of host mode: each is there, and selects the pods of every version."""
+    known = {service["metadata"]["name"]: service for service in services}
+    for side, name in zip(("stable", "canary"), routing.services or (), strict=True):
+        service = known.get(name)
+        if service is None:
+            if Part.SERVICE not in unread:
+                yield _missing(MISSING_SERVICE, routing, SERVICE, name, f"spec.traffic.istio.services.{side}")
+        elif deployment is not None:
+            selector = (service.get("spec") or {}).get("selector") or {}
+            labels = {key: value for key, value in selector.items() if key != HASH_LABEL}
+            obj = title(SERVICE, routing, name)
+            if not labels:
+                yield error(
+                    NO_SELECTOR,
+                    obj,
+                    "spec.selector",
+                    "the Service selects no pods, so no version can be told to it",
+                    "Give it the labels of the Deployment's selector.",
+                )
+            yield from _label_findings(routing, obj, "spec.selector", labels, deployment)
 
 
 def _label_findings(

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rollout_controller.api.names import FIELD_MANAGER
-from rollout_controller.core.model import Hash
+from rollout_controller.core.model import Hash, HeaderPin
 from rollout_controller.core.patch import Json
 from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.istio.edits import split
-from rollout_controller.istio.routing import Route, Routing, managed_routes, our_host
+from rollout_controller.istio.mirrors import mirrored, mirrors_by_route
+from rollout_controller.istio.pins import in_place, own_routes, wanted_routes
+from rollout_controller.istio.routing import SECTIONS, Route, Routing, managed_routes, our_host
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficReading:
     """`canary_weight` is the lowest and highest percent of *our* traffic that the canary subset gets over the
     managed routes, (0, 0) where no route sends to us; `subsets` the revisions to which the stable and the
-    canary subset are pinned; `changed_by` the field manager that wrote routes or subsets after us, "" if
-    nobody did.
+    canary side are pinned; `changed_by` the field manager that wrote routes or subsets after us, "" if
+    nobody did; `pinned_routes` and `mirror` are as in `core.model.Traffic`.
     """
 
     canary_weight: tuple[int, int]
     subsets: tuple[Hash | None, Hash | None]
     changed_by: str = ""
+    pinned_routes: Literal["none", "ours", "other"] = "none"
+    mirror: tuple[int, int] = (0, 0)
 
 
 def read_traffic(
@@ -31,11 +36,15 @@ def read_traffic(
     virtual_services: Mapping[str, Json],
     destination_rule: Json | None,
     expected: int | None = None,
+    *,
+    header_pins: Sequence[HeaderPin] = (),
+    selectors: tuple[Json | None, Json | None] = (None, None),
 ) -> TrafficReading:
-    """Read the traffic back. `virtual_services` are those that exist, by name.
+    """Read the traffic back. `virtual_services` are those that exist, by name; `selectors` the Services of
+    the stable and the canary side in host mode.
 
     Beside foreign destinations a percentage cannot be met exactly (5 % of 70 is 4): a route that says just
-    what `set_weight` writes for `expected` is read as that.
+    what `set_traffic` writes for `expected` is read as that.
     """
     services = [
         virtual_services[service.name]
@@ -43,18 +52,78 @@ def read_traffic(
         if service.name in virtual_services
     ]
     host = our_host(routing, services, destination_rule)
-    routes = [route for service in services for route in managed_routes(routing, service, host)]
-    percents = [_percent(route, expected) for route in routes if route.ours > 0] or [0]
+    managed = [(service, managed_routes(routing, service, host)) for service in services]
+    percents = [_percent(route, expected) for _, routes in managed for route in routes if route.ours > 0]
+    copies = [
+        mirrored(routing, service["spec"]["http"][route.index], host)
+        for service, routes in managed
+        for route in routes
+        if route.section == "http" and route.splits
+    ]
     return TrafficReading(
-        canary_weight=(min(percents), max(percents)),
-        subsets=(
-            pinned_to(destination_rule, routing.stable_subset),
-            pinned_to(destination_rule, routing.canary_subset),
-        ),
-        changed_by=_last_stranger(
-            [*((service, "http") for service in services), (destination_rule or {"metadata": {}}, "subsets")]
-        ),
+        canary_weight=(min(percents, default=0), max(percents, default=0)),
+        subsets=_pinned(routing, destination_rule, selectors),
+        changed_by=_last_stranger(_written_fields(routing, services, destination_rule, selectors)),
+        pinned_routes=_pinned_routes(routing, managed, host, header_pins),
+        mirror=(min(copies, default=0), max(copies, default=0)),
     )
+
+
+def _pinned(
+    routing: Routing, destination_rule: Json | None, selectors: tuple[Json | None, Json | None]
+) -> tuple[Hash | None, Hash | None]:
+    """The revisions that the stable and the canary side are pinned to."""
+    if routing.services is not None:
+        stable, canary = selectors
+        return selected_by(stable), selected_by(canary)
+    return (
+        pinned_to(destination_rule, routing.stable_subset),
+        pinned_to(destination_rule, routing.canary_subset),
+    )
+
+
+def _pinned_routes(
+    routing: Routing,
+    managed: Iterable[tuple[Json, tuple[Route, ...]]],
+    host: str | None,
+    header_pins: Sequence[HeaderPin],
+) -> Literal["none", "ours", "other"]:
+    """Whether the routes that we added are all there, in place, and as the pins make them."""
+    found: set[Literal["none", "ours", "other"]] = set()
+    for service, routes in managed:
+        mirrors = mirrors_by_route(routing, service, routes, host)
+        wanted = wanted_routes(routing, service, routes, header_pins, mirrors)
+        present = own_routes(routing, service)
+        if present or wanted:
+            as_wanted = in_place(routing, service, wanted)
+            found.add("ours" if as_wanted else "other" if present else "none")
+    if not found:  # there is no route that a pin could refine
+        return "ours" if header_pins else "none"
+    return found.pop() if len(found) == 1 else "other"
+
+
+def _written_fields(
+    routing: Routing,
+    services: Iterable[Json],
+    destination_rule: Json | None,
+    selectors: tuple[Json | None, Json | None],
+) -> list[tuple[Json, str]]:
+    """The fields whose writers are asked about, each with its object."""
+    fields = [
+        (service, section)
+        for service in services
+        for section in SECTIONS
+        if section in (service.get("spec") or {})
+    ]
+    if routing.services is not None:
+        return fields + [(one, "selector") for one in selectors if one is not None]
+    return [*fields, (destination_rule or {"metadata": {}}, "subsets")]
+
+
+def selected_by(service: Json | None) -> Hash | None:
+    """The revision that this Service selects, None if it selects every pod or does not exist."""
+    selector = ((service or {}).get("spec") or {}).get("selector") or {}
+    return selector.get(HASH_LABEL)
 
 
 def pinned_to(destination_rule: Json | None, subset: str) -> Hash | None:

@@ -1,35 +1,75 @@
 """Which routes and destinations of a VirtualService are ours to edit.
 
-A destination is ours when its host is the DestinationRule's and its subset is the stable or the canary one.
-A route is managed when the Rollout names it or, if it names none, when it sends to a destination of ours.
+A destination is ours when it is the stable or the canary side: a subset of the DestinationRule's host or, in
+host mode, a Service of its own. A route is managed when the Rollout names it or, if it names none, when it
+sends to a destination of ours. Routes that we added bear `OWN` in their name and are never managed.
 Everything else is somebody else's and is only ever looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
-from rollout_controller.api.spec import RolloutSpec
+from rollout_controller.api.spec import IstioTraffic, RolloutSpec, VirtualServiceRef
 from rollout_controller.core.patch import Json
 
 CLUSTER_DOMAIN: Final = "cluster.local"
+OWN: Final = "rollout-controller/"
+"""How the names of routes begin that we add."""
 
 Side = Literal["stable", "canary"]
+Section = Literal["http", "tls", "tcp"]
+SECTIONS: Final[tuple[Section, ...]] = ("http", "tls", "tcp")
 
 
 @dataclass(frozen=True, slots=True)
 class ManagedService:
-    """A VirtualService whose weights we move: all http routes that send to us, or only the named ones."""
+    """A VirtualService whose weights we move: all routes that send to us, or only the chosen ones.
+
+    `routes` are names of http routes. A tls route is chosen by a port (None: any) and the SNI hosts of one of
+    its matches, a tcp route by the port of one of its matches; neither has a name in Istio.
+    """
 
     name: str
     routes: tuple[str, ...] | None = None
+    tls: tuple[tuple[int | None, frozenset[str]], ...] = ()
+    tcp: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, ref: VirtualServiceRef) -> Self:
+        """What a Rollout says of one VirtualService."""
+        tls = tuple((one.port, frozenset(one.sni_hosts)) for one in ref.tls_routes)
+        return cls(ref.name, ref.routes, tls, tuple(one.port for one in ref.tcp_routes))
+
+    @property
+    def chooses(self) -> bool:
+        """Whether routes are chosen, instead of found by where they send to."""
+        return self.routes is not None or bool(self.tls or self.tcp)
+
+    def chosen(self, section: Section, raw: Json) -> bool:
+        """Whether this route is one of those that are chosen."""
+        matches = raw.get("match") or []
+        if section == "http":
+            return self.routes is not None and raw.get("name") in self.routes
+        if section == "tcp":
+            return any(match.get("port") in self.tcp for match in matches)
+        return any(
+            hosts == set(match.get("sniHosts") or ()) and port in {None, match.get("port")}
+            for match in matches
+            for port, hosts in self.tls
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What a Rollout says of its traffic: all that is needed to find what is ours in Istio's objects."""
+    """What a Rollout says of its traffic: all that is needed to find what is ours in Istio's objects.
+
+    `services` are the Services of the stable and the canary side in host mode, where there is neither
+    DestinationRule nor subset; `rollout` names the routes that we add, as one VirtualService may carry routes
+    of several Rollouts.
+    """
 
     namespace: str
     deployment: str
@@ -38,25 +78,53 @@ class Routing:
     stable_subset: str
     canary_subset: str
     cluster_domain: str = CLUSTER_DOMAIN
+    services: tuple[str, str] | None = None
+    rollout: str = ""
 
     @classmethod
-    def of(cls, namespace: str, spec: RolloutSpec) -> Self:
-        """The routing of a Rollout in this namespace."""
-        istio = spec.traffic.istio
+    def of(cls, namespace: str, name: str, spec: RolloutSpec) -> Self:
+        """The routing of the Rollout of this namespace and name."""
+        istio: IstioTraffic = spec.traffic.istio
+        rule, services = istio.destination_rule, istio.services
         return cls(
             namespace=namespace,
             deployment=spec.workload.deployment,
-            virtual_services=tuple(ManagedService(ref.name, ref.routes) for ref in istio.virtual_services),
-            destination_rule=istio.destination_rule.name,
-            stable_subset=istio.destination_rule.stable_subset,
-            canary_subset=istio.destination_rule.canary_subset,
+            virtual_services=tuple(map(ManagedService.of, istio.virtual_services)),
+            destination_rule=rule.name if rule is not None else "",
+            stable_subset=rule.stable_subset if rule is not None else "",
+            canary_subset=rule.canary_subset if rule is not None else "",
+            services=(services.stable, services.canary) if services is not None else None,
+            rollout=name,
         )
+
+    @property
+    def own(self) -> str:
+        """How the names of routes begin that this Rollout adds."""
+        return f"{OWN}{self.rollout}/"
 
     def side(self, subset: str | None) -> Side | None:
         """Which of our two subsets this is."""
+        if self.services is not None:
+            return None
         if subset == self.stable_subset:
             return "stable"
         return "canary" if subset == self.canary_subset else None
+
+    def side_of(self, target: Json, host: str | None) -> Side | None:
+        """Which side a destination is: `target` is its `destination`, `host` the host of our subsets."""
+        to = self.resolve(target.get("host") or "")
+        if self.services is None:
+            return self.side(target.get("subset")) if host is not None and to == host else None
+        if target.get("subset"):
+            return None
+        if to == self.resolve(self.services[0]):
+            return "stable"
+        return "canary" if to == self.resolve(self.services[1]) else None
+
+    def managed(self, virtual_service: Json) -> ManagedService:
+        """What the Rollout says of this VirtualService."""
+        name = virtual_service["metadata"]["name"]
+        return next((one for one in self.virtual_services if one.name == name), ManagedService(name, ()))
 
     def resolve(self, host: str) -> str:
         """The full name of a host that an object of our namespace names: `web` is a Service beside it.
@@ -84,11 +152,12 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One http route that we manage."""
+    """One route that we manage."""
 
     index: int
     name: str
     destinations: tuple[Destination, ...]
+    section: Section = "http"
 
     def of(self, side: Side) -> tuple[Destination, ...]:
         """The destinations of one side: one, unless there is a finding about it."""
@@ -99,8 +168,13 @@ class Route:
         return sum(d.weight for d in self.of(side))
 
     @property
+    def path(self) -> str:
+        """Where it stands, like `spec.http[2]`."""
+        return f"spec.{self.section}[{self.index}]"
+
+    @property
     def splits(self) -> bool:
-        """Whether it sends to both of our subsets."""
+        """Whether it sends to both of our sides."""
         return bool(self.of("stable") and self.of("canary"))
 
     @property
@@ -112,32 +186,47 @@ class Route:
 def managed_routes(routing: Routing, virtual_service: Json, host: str | None) -> tuple[Route, ...]:
     """The routes of this VirtualService that the Rollout manages, for destinations of ours at `host`.
 
-    Where a named route is missing, those that split between our two subsets stand in for it: a route that is
+    Where a named route is missing, those that split between our two sides stand in for it: a route that is
     renamed in the middle of a release still sends to the canary, and must be found on the way back.
     """
-    names = _names(routing, virtual_service)
-    routes = [_route(routing, index, raw, host) for index, raw in http_routes(virtual_service)]
-    if names is None:
-        return tuple(route for route in routes if any(d.side for d in route.destinations))
-    lost = not {*names} <= {route.name for route in routes}
-    return tuple(route for route in routes if route.name in names or (lost and route.splits))
+    service = routing.managed(virtual_service)
+    found = [
+        (raw, _route(routing, section, index, raw, host))
+        for section, index, raw in routes_of(virtual_service)
+        if not is_own(raw)
+    ]
+    if not service.chooses:
+        return tuple(route for _, route in found if any(d.side for d in route.destinations))
+    chosen = [route for raw, route in found if service.chosen(route.section, raw)]
+    lost = not set(service.routes or ()) <= {route.name for route in chosen}
+    return tuple(route for _, route in found if route in chosen or (lost and route.splits))
 
 
 def our_host(routing: Routing, virtual_services: Iterable[Json], destination_rule: Json | None) -> str | None:
-    """The full name of the host whose subsets we move.
+    """The full name of the host whose subsets we move; in host mode that of the stable Service.
 
     Without the DestinationRule it is the one host that managed routes split between our two subsets, so
     that traffic can go home while the rule cannot be read; None when there is no such host, or several.
     """
+    if routing.services is not None:
+        return routing.resolve(routing.services[0])
     if destination_rule is not None:
         return routing.resolve(destination_rule.get("spec", {}).get("host") or "") or None
     split: set[str] = set()
-    for service in virtual_services:
-        names = _names(routing, service)
-        for _, route in http_routes(service):
-            if names is None or route.get("name") in names:
+    for virtual_service in virtual_services:
+        service = routing.managed(virtual_service)
+        for section, _, route in routes_of(virtual_service):
+            if not is_own(route) and (not service.chooses or service.chosen(section, route)):
                 split |= _hosts(routing, route, "stable") & _hosts(routing, route, "canary")
     return split.pop() if len(split) == 1 else None
+
+
+def routes_of(virtual_service: Json) -> Iterator[tuple[Section, int, Json]]:
+    """The raw routes of all kinds, each with its index in its list."""
+    spec = virtual_service.get("spec") or {}
+    for section in SECTIONS:
+        for index, raw in enumerate(spec.get(section) or []):
+            yield section, index, raw
 
 
 def http_routes(virtual_service: Json) -> Iterable[tuple[int, Json]]:
@@ -145,9 +234,9 @@ def http_routes(virtual_service: Json) -> Iterable[tuple[int, Json]]:
     return enumerate((virtual_service.get("spec") or {}).get("http") or [])
 
 
-def _names(routing: Routing, virtual_service: Json) -> tuple[str, ...] | None:
-    name = virtual_service["metadata"]["name"]
-    return next((service.routes for service in routing.virtual_services if service.name == name), ())
+def is_own(raw: Json) -> bool:
+    """Whether we added this route, for whichever Rollout."""
+    return str(raw.get("name") or "").startswith(OWN)
 
 
 def _hosts(routing: Routing, route: Json, side: Side) -> set[str]:
@@ -155,13 +244,11 @@ def _hosts(routing: Routing, route: Json, side: Side) -> set[str]:
     return {routing.resolve(t.get("host") or "") for t in targets if routing.side(t.get("subset")) == side}
 
 
-def _route(routing: Routing, index: int, raw: Json, host: str | None) -> Route:
+def _route(routing: Routing, section: Section, index: int, raw: Json, host: str | None) -> Route:
     entries = raw.get("route") or []
     destinations = []
     for position, entry in enumerate(entries):
-        target = entry.get("destination") or {}
-        ours = host is not None and routing.resolve(target.get("host") or "") == host
-        side = routing.side(target.get("subset")) if ours else None
+        side = routing.side_of(entry.get("destination") or {}, host)
         weight = 100 if len(entries) == 1 else entry.get("weight") or 0
         destinations.append(Destination(position, side, weight))
-    return Route(index, raw.get("name") or "", tuple(destinations))
+    return Route(index, raw.get("name") or "", tuple(destinations), section)

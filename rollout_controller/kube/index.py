@@ -67,9 +67,10 @@ class Index:
             yield key
 
     def _of_endpoint_slice(self, endpoint_slice: Json) -> Iterator[Key]:
-        """Those whose DestinationRule is for the slice's Service; where that is not known, all of them."""
+        """Those that name the slice's Service, or whose DestinationRule is, or may be, for it."""
         metadata = endpoint_slice["metadata"]
         service = (metadata.get("labels") or {}).get("kubernetes.io/service-name", "")
+        yield from self._named.get(Ref(Kind.SERVICE, metadata["namespace"], service), ())
         for ref, keys in self._named.items():
             if ref.kind is Kind.DESTINATION_RULE and ref.namespace == metadata["namespace"]:
                 host = _at(self._cached(*ref), "spec", "host") or service
@@ -111,6 +112,8 @@ def references(rollout: Json) -> set[Ref]:
     named = [
         (Kind.DEPLOYMENT, _at(spec, "workload", "deployment")),
         (Kind.DESTINATION_RULE, _at(istio, "destinationRule", "name")),
+        (Kind.SERVICE, _at(istio, "services", "stable")),
+        (Kind.SERVICE, _at(istio, "services", "canary")),
         *((Kind.VIRTUAL_SERVICE, _at(s, "name")) for s in (services if isinstance(services, list) else ())),
     ]
     return {Ref(kind, namespace, name) for kind, name in named if isinstance(name, str)}

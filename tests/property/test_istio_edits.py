@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rollout_controller.core.model import Part
 from rollout_controller.core.patch import Json
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
-from rollout_controller.istio import ManagedService, Routing, pin, preflight, read_traffic, set_weight
+from rollout_controller.istio import ManagedService, Routing, pin, preflight, read_traffic, set_traffic
 from tests.support.istio_objects import destination_rule, template, to, virtual_service
 from tests.support.jsonpatch import apply
 
@@ -113,7 +113,7 @@ def splits(route: Json) -> bool:
 
 
 def home(routing: Routing, service: Json, rule: Json) -> Json:
-    return apply(service, set_weight(routing, service, 0, rule))
+    return apply(service, set_traffic(routing, service, 0, rule))
 
 
 @given(routings, services, rules, PERCENTS)
@@ -121,7 +121,7 @@ def test_a_weight_there_and_back_is_the_identity(
     routing: Routing, service: Json, rule: Json, percent: int
 ) -> None:
     at_home = home(routing, service, rule)
-    away = apply(at_home, set_weight(routing, at_home, percent, rule))
+    away = apply(at_home, set_traffic(routing, at_home, percent, rule))
     event(f"moved: {away != at_home}")
     assert home(routing, away, rule) == at_home
 
@@ -130,7 +130,7 @@ def test_a_weight_there_and_back_is_the_identity(
 def test_an_edit_of_weights_touches_nothing_but_our_weights_in_managed_routes(
     routing: Routing, service: Json, rule: Json, percent: int
 ) -> None:
-    after = apply(service, set_weight(routing, service, percent, rule))
+    after = apply(service, set_traffic(routing, service, percent, rule))
     assert without_our_weights(after) == without_our_weights(service)
     ours = managed(routing, service)
     for before, now in zip(service["spec"]["http"], after["spec"]["http"], strict=True):
@@ -142,7 +142,7 @@ def test_an_edit_of_weights_touches_nothing_but_our_weights_in_managed_routes(
 def test_the_total_of_every_route_stays_and_no_weight_leaves_its_range(
     routing: Routing, service: Json, rule: Json, percent: int
 ) -> None:
-    after = apply(service, set_weight(routing, service, percent, rule))
+    after = apply(service, set_traffic(routing, service, percent, rule))
     for before, now in zip(service["spec"]["http"], after["spec"]["http"], strict=True):
         weights = [entry.get("weight") or 0 for entry in now.get("route", [])]
         assert sum(weights) == sum(entry.get("weight") or 0 for entry in before.get("route", []))
@@ -153,13 +153,13 @@ def test_the_total_of_every_route_stays_and_no_weight_leaves_its_range(
 def test_an_edit_that_was_made_is_not_made_again(
     routing: Routing, service: Json, rule: Json, percent: int
 ) -> None:
-    after = apply(service, set_weight(routing, service, percent, rule))
-    assert set_weight(routing, after, percent, rule) == []
+    after = apply(service, set_traffic(routing, service, percent, rule))
+    assert set_traffic(routing, after, percent, rule) == []
 
 
 @given(routings, services, rules, PERCENTS)
 def test_what_was_written_is_read_back(routing: Routing, service: Json, rule: Json, percent: int) -> None:
-    after = apply(service, set_weight(routing, service, percent, rule))
+    after = apply(service, set_traffic(routing, service, percent, rule))
     reading = read_traffic(routing, {"web": after}, rule, expected=percent)
     ours = [
         route
@@ -286,8 +286,8 @@ def test_whatever_the_api_server_accepted_is_read_edited_and_judged_without_a_fa
 ) -> None:
     low, high = read_traffic(routing, {"web": service}, rule, percent).canary_weight
     assert 0 <= low <= high <= 100
-    after = apply(service, set_weight(routing, service, percent, rule))
-    assert set_weight(routing, after, percent, rule) == []
+    after = apply(service, set_traffic(routing, service, percent, rule))
+    assert set_traffic(routing, after, percent, rule) == []
     findings = preflight(
         routing,
         deployment=None,
@@ -311,7 +311,7 @@ def test_where_preflight_finds_nothing_a_weight_arrives_on_a_managed_route(
     )
     event(f"findings: {bool(findings)}")
     if not findings:
-        after = apply(service, set_weight(routing, service, percent, rule))
+        after = apply(service, set_traffic(routing, service, percent, rule))
         assert read_traffic(routing, {"web": after}, rule, percent).canary_weight == (percent, percent)
 
 

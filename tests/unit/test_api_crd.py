@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from rollout_controller.api import RUNNING_PHASES
 from rollout_controller.api.crd import custom_resource_definition, main, render
@@ -94,9 +94,16 @@ def test_a_keyword_that_would_be_lost_is_an_error() -> None:
     with pytest.raises(TypeError, match="one type beside null"):
         structural_schema(Model)
 
+    class Multiples(BaseModel):
+        of_two: Annotated[int, Field(multiple_of=2)]
+
+    with pytest.raises(TypeError, match="multipleOf"):
+        structural_schema(Multiples)
+
+
+def test_a_map_keeps_the_schema_of_its_values() -> None:
     class Counts(BaseModel):
         by_name: dict[str, int]
 
-    # additionalProperties with a schema is data, not the flag that models carry
-    with pytest.raises(TypeError, match="additionalProperties"):
-        structural_schema(Counts)
+    by_name = structural_schema(Counts)["properties"]["by_name"]
+    assert by_name == {"type": "object", "additionalProperties": {"type": "integer"}}

@@ -12,6 +12,7 @@ from rollout_controller.api.spec import Step
 def test_a_minimal_spec_gets_the_documented_defaults() -> None:
     spec = parse_spec(MINIMAL["spec"])
     canary, analysis = spec.strategy.canary, spec.analysis
+    assert canary is not None
     assert [step.weight for step in canary.steps] == [5, 10, 25, 50, 100]
     assert canary.min_pods == 2
     assert (analysis.interval, analysis.window) == (timedelta(seconds=10), timedelta(seconds=60))
@@ -31,6 +32,7 @@ def test_a_spec_is_read_as_values() -> None:
         "paused": True,
     }
     spec = parse_spec(rollout(changes)["spec"])
+    assert spec.strategy.canary is not None
     first, last = spec.strategy.canary.steps
     assert first == Step(weight=10, scale=50, approval=True, min_duration=timedelta(minutes=5))
     assert (last.scale, last.approval, last.min_duration) == (None, False, None)

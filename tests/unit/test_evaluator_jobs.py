@@ -61,7 +61,7 @@ def sighting(observed: Observed, *raw_pods: Json) -> Sighting:
             "analysis": ANALYSIS,
         }
     )
-    snapshot = Snapshot(rollout, spec, Routing.of("shop", spec), pods=list(raw_pods))
+    snapshot = Snapshot(rollout, spec, Routing.of("shop", "web", spec), pods=list(raw_pods))
     return Sighting(observed, snapshot, rollout)
 
 

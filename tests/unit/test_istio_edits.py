@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rollout_controller.core.patch import Json
-from rollout_controller.istio import Routing, pin, set_weight, split
+from rollout_controller.istio import Routing, pin, set_traffic, split
 from tests.support.istio_objects import (
     NAMED,
     ROUTING,
@@ -26,7 +26,7 @@ RULE = destination_rule()
 def weighed(percent: int, *routes: Json, routing: Routing = ROUTING, rule: Json | None = RULE) -> list[Json]:
     """The http routes after the edit; the rest of the object must be as it was."""
     before = virtual_service(*routes)
-    after = apply(before, set_weight(routing, before, percent, rule))
+    after = apply(before, set_traffic(routing, before, percent, rule))
     http: list[Json] = after["spec"].pop("http")
     del before["spec"]["http"]
     assert after == before
@@ -69,11 +69,11 @@ def test_a_weight_is_written_to_both_destinations(percent: int) -> None:
 
 
 def test_a_weight_that_is_already_so_needs_no_write() -> None:
-    assert set_weight(ROUTING, virtual_service(half(95, 5)), 5, RULE) == []
+    assert set_traffic(ROUTING, virtual_service(half(95, 5)), 5, RULE) == []
 
 
 def test_home_needs_no_write_when_git_leaves_the_canarys_weight_out() -> None:
-    assert set_weight(ROUTING, virtual_service(route(to("stable", 100), to("canary"))), 0, RULE) == []
+    assert set_traffic(ROUTING, virtual_service(route(to("stable", 100), to("canary"))), 0, RULE) == []
 
 
 def test_a_weight_that_was_left_out_is_added() -> None:
@@ -87,7 +87,7 @@ def test_home_is_written_with_an_explicit_zero_when_the_weight_had_been_left_out
 
 def test_a_patch_first_tests_the_version_of_the_object_it_rests_on() -> None:
     before = virtual_service(half(100, 0))
-    ops = set_weight(ROUTING, before, 5, RULE)
+    ops = set_traffic(ROUTING, before, 5, RULE)
     assert ops[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
     before["metadata"]["resourceVersion"] = "8"
     with pytest.raises(FailedTest):
@@ -95,7 +95,7 @@ def test_a_patch_first_tests_the_version_of_the_object_it_rests_on() -> None:
 
 
 def test_only_the_two_weights_are_in_the_patch() -> None:
-    ops = set_weight(ROUTING, virtual_service(route(to("v0", 0)), half(100, 0)), 5, RULE)
+    ops = set_traffic(ROUTING, virtual_service(route(to("v0", 0)), half(100, 0)), 5, RULE)
     assert [(op["op"], op["path"]) for op in ops] == [
         ("test", "/metadata/resourceVersion"),
         ("add", "/spec/http/1/route/0/weight"),
@@ -158,7 +158,7 @@ def test_the_same_subset_names_of_another_host_are_foreign() -> None:
     ],
 )
 def test_a_route_without_both_sides_or_without_a_share_is_left_alone(unsplittable: Json) -> None:
-    assert set_weight(ROUTING, virtual_service(unsplittable), 5, RULE) == []
+    assert set_traffic(ROUTING, virtual_service(unsplittable), 5, RULE) == []
 
 
 def test_home_is_home_even_where_a_side_is_there_twice() -> None:
@@ -200,7 +200,7 @@ def test_a_host_is_recognised_however_it_is_written(in_rule: str, in_route: str)
 )
 def test_another_host_is_not_taken_for_ours(in_rule: str, in_route: str) -> None:
     before = virtual_service(route(to("stable", 100, host=in_route), to("canary", 0, host=in_route)))
-    assert set_weight(ROUTING, before, 5, destination_rule(host=in_rule)) == []
+    assert set_traffic(ROUTING, before, 5, destination_rule(host=in_rule)) == []
 
 
 def test_a_cluster_with_another_domain_is_understood_when_told() -> None:
@@ -217,22 +217,22 @@ def test_traffic_goes_home_while_the_destination_rule_cannot_be_read() -> None:
 
 def test_nothing_is_touched_without_a_rule_when_two_hosts_could_be_ours() -> None:
     ratings = route(to("stable", 75, host="ratings"), to("canary", 25, host="ratings"))
-    assert set_weight(ROUTING, virtual_service(ratings, half(75, 25)), 0, None) == []
+    assert set_traffic(ROUTING, virtual_service(ratings, half(75, 25)), 0, None) == []
 
 
 def test_a_virtual_service_that_the_rollout_does_not_name_is_not_touched() -> None:
-    assert set_weight(ROUTING, {**virtual_service(half(100, 0), name="other")}, 5, RULE) == []
+    assert set_traffic(ROUTING, {**virtual_service(half(100, 0), name="other")}, 5, RULE) == []
 
 
 @pytest.mark.parametrize("spec", [{}, {"http": None}, {"http": []}])
 def test_a_virtual_service_without_http_routes_is_not_touched(spec: dict[str, Any]) -> None:
-    assert set_weight(ROUTING, {**virtual_service(), "spec": spec}, 5, RULE) == []
+    assert set_traffic(ROUTING, {**virtual_service(), "spec": spec}, 5, RULE) == []
 
 
 @pytest.mark.parametrize("percent", [-1, 101])
 def test_a_weight_that_is_no_percentage_is_refused(percent: int) -> None:
     with pytest.raises(ValueError, match=f"from 0 to 100, found {percent}"):
-        set_weight(ROUTING, virtual_service(half(100, 0)), percent, RULE)
+        set_traffic(ROUTING, virtual_service(half(100, 0)), percent, RULE)
 
 
 # -- pins ------------------------------------------------------------------------------------------------
@@ -335,6 +335,6 @@ def test_a_rule_without_subsets_has_nothing_to_pin(spec: Json) -> None:
 def test_an_edit_does_not_change_the_objects_it_reads() -> None:
     service, rule = virtual_service(half(100, 0)), destination_rule()
     before = deepcopy((service, rule))
-    set_weight(ROUTING, service, 5, rule)
+    set_traffic(ROUTING, service, 5, rule)
     pin(ROUTING, rule, "aaa", "bbb")
     assert (service, rule) == before

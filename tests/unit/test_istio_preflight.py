@@ -266,7 +266,10 @@ def test_the_service_is_found_when_the_rule_writes_its_full_name() -> None:
 
 # -- the routes ------------------------------------------------------------------------------------------
 
-ADD = f"Let it send to host {HOST}: subset stable with weight 100 and subset canary with weight 0."
+ADD = (
+    f"Let it send to host {HOST}, subset stable with weight 100"
+    f" and to host {HOST}, subset canary with weight 0."
+)
 
 
 def test_a_route_that_does_not_exist_is_told_with_the_nearest_name() -> None:
@@ -314,7 +317,7 @@ def test_a_named_route_that_carries_none_of_ours_is_told_with_what_it_carries(
 @pytest.mark.parametrize("http", [(), (route(to("v1", 100, host="ratings")),), ({"redirect": {"uri": "/"}},)])
 def test_a_virtual_service_with_nothing_to_manage_is_told(http: tuple[Json, ...]) -> None:
     assert routes(*http) == [
-        "NoManagedRoute: VirtualService shop/web spec.http: no http route sends to subset stable or canary of"
+        "NoManagedRoute: VirtualService shop/web spec.http: no route sends to subset stable or canary of"
         f" {HOST}, so there is no traffic to shift. {ADD}"
     ]
 
@@ -322,18 +325,18 @@ def test_a_virtual_service_with_nothing_to_manage_is_told(http: tuple[Json, ...]
 def test_a_route_that_lacks_the_canary_is_told_to_add_it_with_weight_0() -> None:
     assert routes(half(100, 0), route(to("stable"))) == [
         "MissingDestination: VirtualService shop/web spec.http[1].route: the route has no destination with"
-        f' subset "canary", so nothing can be shifted on it. Add a destination with host {HOST}, subset'
-        " canary and weight 0 (Istio leaves it out until it has a weight), or name the routes to manage in"
-        " spec.traffic.istio.virtualServices[0].routes of the Rollout."
+        f" host {HOST}, subset canary, so nothing can be shifted on it. Add a destination with"
+        f" host {HOST}, subset canary and weight 0 (Istio leaves it out until it has a weight), or name the"
+        " routes to manage in spec.traffic.istio.virtualServices[0].routes of the Rollout."
     ]
 
 
 def test_a_route_that_lacks_stable_is_told_to_add_it() -> None:
     assert routes(route(to("canary", 100))) == [
         "MissingDestination: VirtualService shop/web spec.http[0].route: the route has no destination with"
-        f' subset "stable", so nothing can be shifted on it. Add a destination with host {HOST}, subset'
-        " stable and weight 100, or name the routes to manage in spec.traffic.istio.virtualServices[0].routes"
-        " of the Rollout."
+        f" host {HOST}, subset stable, so nothing can be shifted on it. Add a destination with"
+        f" host {HOST}, subset stable and weight 100, or name the routes to manage in"
+        " spec.traffic.istio.virtualServices[0].routes of the Rollout."
     ]
 
 
@@ -344,8 +347,8 @@ def test_a_route_that_is_not_named_may_lack_what_it_likes() -> None:
 
 def test_a_subset_that_a_route_sends_to_twice_is_told() -> None:
     assert routes(route(to("stable", 50), to("canary", 0), to("stable", 50))) == [
-        "DuplicateDestination: VirtualService shop/web spec.http[0].route[2]: the route sends to subset"
-        ' "stable" more than once. Keep one destination per subset.'
+        "DuplicateDestination: VirtualService shop/web spec.http[0].route[2]: the route sends to host"
+        f" {HOST}, subset stable more than once. Keep one destination of each version."
     ]
 
 

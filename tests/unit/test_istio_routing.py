@@ -19,11 +19,12 @@ SPEC = {
 
 
 def test_the_routing_of_a_rollout_is_read_from_its_spec() -> None:
-    assert Routing.of("shop", parse_spec(SPEC)) == Routing(
+    assert Routing.of("shop", "web", parse_spec(SPEC)) == Routing(
         namespace="shop",
         deployment="web",
         virtual_services=(ManagedService("web", ("primary", "other")), ManagedService("mesh", None)),
         destination_rule="rule",
         stable_subset="old",
         canary_subset="new",
+        rollout="web",
     )
