@@ -5,7 +5,7 @@ Plain coroutines over ports: each await is one call, so that a test can stop, fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -21,12 +21,14 @@ from rollout_controller.controller.workload import read_workload
 from rollout_controller.core import commands
 from rollout_controller.core.conditions import desired_weight
 from rollout_controller.core.model import (
+    RUNNING,
     Facts,
     Finding,
     Hash,
     Observed,
     Part,
     Phase,
+    Policy,
     Timing,
     Traffic,
     Verdict,
@@ -34,6 +36,7 @@ from rollout_controller.core.model import (
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.reading import read_traffic
+from rollout_controller.istio.strategy_findings import strategy_findings
 from rollout_controller.ports import Clock, Cluster, Json, Key, Kind, Ref
 
 
@@ -80,10 +83,10 @@ class Observer:
         snapshot = await take(self._cluster, rollout, spec, live=live)
         now = self._clock.now()
         gate = await check_gate(self._cluster, snapshot.deployment, key, memory, now)
-        metadata = rollout["metadata"]
+        metadata, policy = rollout["metadata"], compile_policy(spec)
         observed = Observed(
             now=now,
-            policy=compile_policy(spec),
+            policy=policy,
             generation=metadata.get("generation", 0),
             facts=facts,
             workload=read_workload(snapshot, facts),
@@ -93,7 +96,13 @@ class Observer:
             finalizer=names.FINALIZER in metadata.get("finalizers", ()),
             command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
             verdict=self._verdicts.verdict(key),
-            findings=snapshot.findings + _preflight(snapshot) + gate + _own_findings(snapshot, facts),
+            findings=(
+                *snapshot.findings,
+                *_preflight(snapshot),
+                *_for_strategy(snapshot, facts, policy),
+                *gate,
+                *_own_findings(snapshot, facts),
+            ),
             busy=self._verdicts.busy(key),
             absent=frozenset(snapshot.absent),
             unread=frozenset(snapshot.unread),
@@ -139,6 +148,19 @@ def _preflight(snapshot: Snapshot) -> tuple[Finding, ...]:
         destination_rule=snapshot.destination_rule,
         services=snapshot.services,
         unread=snapshot.unread,
+    )
+
+
+def _for_strategy(snapshot: Snapshot, facts: Facts, policy: Policy) -> Iterable[Finding]:
+    """A release that runs keeps the pins and stages that it began with."""
+    runs = facts.phase in RUNNING
+    return strategy_findings(
+        snapshot.routing,
+        snapshot.virtual_services.values(),
+        snapshot.destination_rule,
+        header_pins=facts.header_pins if runs else policy.header_pins,
+        mirrors=any(stage.mirror for stage in (facts.plan if runs else policy.stages)),
+        at_rest=not runs,
     )
 
 
