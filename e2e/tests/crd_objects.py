@@ -393,6 +393,8 @@ WRONG: Final = (
         f"spec.traffic.istio.destinationRule.canarySubset: expected {_SUBSET}, found 'Canary_1'",
     ),
     # the rest
+    _limit("a way back of less than none", "rollbackWindow", -1, "greater than or equal to 0", "at least 0"),
+    _limit("more ways back than are kept", "rollbackWindow", 11, "less than or equal to 10", "at most 10"),
     _mistyped("a switch in words", "paused", "yes", "boolean", "string", "true or false"),
 )
 
@@ -400,7 +402,6 @@ UNKNOWN: Final = (
     "strategy.abTest",
     "strategy.canary.setWeight",
     "analysis.mode",
-    "rollbackWindow",
     "traffic.istio.mesh",
 )
 """Fields below `spec` that do not exist (yet): whoever writes one must hear of it."""

@@ -75,6 +75,7 @@ def test_defaults_are_filled_in_where_everyone_sees_them(kubectl: Kubectl) -> No
         "bake": "5m",
         "drain": "30s",
         "progressDeadline": "10m",
+        "rollbackWindow": 3,
         "paused": False,
     }
 
@@ -102,6 +103,7 @@ def test_every_field_comes_back_as_it_was_applied(kubectl: Kubectl) -> None:
         "analysis.checks": [{"errorRate": {"max": "0%"}}, {"latency": {"quantile": 0.5, "max": "1ms"}}],
         "bake": "1h30m",
         "maxDuration": "999999h",
+        "rollbackWindow": 10,
         "paused": True,
     }
     stored = applied(kubectl, changes)["spec"]
@@ -203,6 +205,7 @@ def test_a_status_is_stored_without_loss(kubectl: Kubectl) -> None:
                 "ended": "2026-03-04T04:00:00.5Z",
             }
         ],
+        "previous": ["5b8f6c7d4", "86d7c5f9b"],
         "conditions": [
             {
                 "type": "Ready",

@@ -225,6 +225,8 @@ class RolloutStatus(StatusModel):
     """What has to be put right outside."""
     history: tuple[Release, ...] = Field(default=(), exclude_if=_empty)
     """The last releases, the newest first."""
+    previous: tuple[str, ...] = Field(default=(), exclude_if=_empty)
+    """Hashes of the versions that were stable before, the newest first; see spec.rollbackWindow."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),

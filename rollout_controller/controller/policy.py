@@ -26,6 +26,7 @@ def compile_policy(spec: RolloutSpec) -> Policy:
         inconclusive_then=spec.analysis.inconclusive.then,
         paused=spec.paused,
         header_pins=tuple(map(_pin, pins)),
+        rollback_window=spec.rollback_window,
     )
 
 

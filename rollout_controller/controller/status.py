@@ -63,6 +63,7 @@ def facts_of(raw: Mapping[str, Any]) -> Facts:
         header_pins=tuple(_header_pin(p) for p in status.pins),
         fed=stage.fed is True,
         history=tuple(_outcome(r) for r in reversed(status.history)),
+        previous=status.previous,
     )
 
 
@@ -102,6 +103,7 @@ def status_of(
         command=facts.token or None,
         findings=tuple(_finding(f) for f in display.findings),
         history=tuple(_release(o) for o in reversed(facts.history)),
+        previous=facts.previous,
         conditions=_conditions(facts, display, before, now),
     )
     return status.model_dump(by_alias=True, exclude_none=True, mode="json")

@@ -36,7 +36,7 @@ def tell_apart(o: Observed) -> Observed:
 def learn(o: Observed, facts: Facts) -> Facts:
     """The facts with everything noted that this observation tells of the running release."""
     if not _whole(facts):
-        facts = Facts(token=facts.token, history=facts.history)
+        facts = Facts(token=facts.token, history=facts.history, previous=facts.previous)
     if facts.phase not in _IN_STAGE or is_.handed_over(o):
         return facts
     facts = _note_verdict(o, facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core.model import Display, Facts, Observed, PausedBy, Phase
+from rollout_controller.core.rollback import goes_back
 
 
 def display(o: Observed, facts: Facts) -> Display:
@@ -75,7 +76,11 @@ def _healthy(_o: Observed, facts: Facts) -> str:
 
 def _place(facts: Facts) -> str:
     stage = facts.at
-    return "preparing the first step" if stage is None else f"step {step(facts)} at {stage.words}"
+    back = f"back to {facts.canary}, which was stable before" if goes_back(facts) else ""
+    if stage is None:
+        return f"going {back}" if back else "preparing the first step"
+    place = f"step {step(facts)} at {stage.words}"
+    return f"{place}, {back}" if back else place
 
 
 def _judged(o: Observed, facts: Facts) -> str:

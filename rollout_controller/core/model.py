@@ -103,7 +103,10 @@ HeaderPin = tuple[HeaderMatch, ...]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What counts at once when the spec is edited, plus the stages and header pins for the next release."""
+    """What counts at once when the spec is edited, plus the stages and header pins for the next release.
+
+    A next release whose template one of the last `rollback_window` stable versions had gets one stage only.
+    """
 
     stages: tuple[Stage, ...]
     max_duration: timedelta
@@ -113,6 +116,7 @@ class Policy:
     inconclusive_then: Literal["Pause", "Revert"]
     paused: bool = False
     header_pins: tuple[HeaderPin, ...] = ()
+    rollback_window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +331,8 @@ class Facts:
     how many times what somebody else raised or relabelled was put back in this release, `corrected` the
     `Traffic.version` for which it was last counted; `token` that of the last command executed;
     `header_pins` are those of this release, and `fed` says that the present stage's pinned routes and copies
-    were read back.
+    were read back; `previous` are the revisions that were stable before, the newest first, promoted or
+    adopted.
     """
 
     phase: Phase = Phase.INITIALIZING
@@ -354,6 +359,7 @@ class Facts:
     header_pins: tuple[HeaderPin, ...] = ()
     fed: bool = False
     history: tuple[Outcome, ...] = ()
+    previous: tuple[Hash, ...] = ()
 
     @property
     def key(self) -> StageKey | None:

@@ -10,6 +10,7 @@ from rollout_controller.core import events, refusals
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.bookkeeping import begin_stretch
 from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, PausedBy, Phase
+from rollout_controller.core.rollback import goes_back_to, previous, straight_back
 from rollout_controller.core.table import TABLE, Cell, Event, State, To
 
 _COMMANDS = {
@@ -210,9 +211,16 @@ def _come_home(step: Step, o: Observed) -> None:
 
 
 def _begin(step: Step, o: Observed, reason: str) -> None:
-    """Start a release of what the Deployment asks for, with the stages of this moment's spec."""
+    """Start a release of what the Deployment asks for, with the stages of this moment's spec.
+
+    One that goes back to a version that was stable before gets a plan that leads there at once.
+    """
     target = o.workload.target if o.workload else None
     plan = o.policy.stages if o.policy else ()
+    back = goes_back_to(o, step.facts)
+    if back is not None:
+        plan = straight_back(plan)
+        reason = f"{reason}, back to {back}, which was stable before: straight to 100 %"
     fresh = _forget(step.facts, Phase.PROGRESSING)
     pins = o.policy.header_pins if o.policy else ()
     step.facts = replace(
@@ -255,10 +263,11 @@ def _be_healthy(step: Step, o: Observed, taken: _Taken) -> None:
     f, event = step.facts, taken.event
     if event is Event.FINISHED:
         f = _remember(f, o, "Promoted")
-        step.facts = replace(_forget(f, Phase.HEALTHY), stable=f.canary)
+        step.facts = replace(_forget(f, Phase.HEALTHY), stable=f.canary, previous=previous(f, f.canary))
         step.notices.append(Notice("Normal", "Promoted", f"{f.canary} is the Deployment's own version now"))
     elif event is Event.HOME:
-        step.facts = replace(_forget(f, Phase.HEALTHY), stable=is_.stable_candidate(o))
+        stable = is_.stable_candidate(o)
+        step.facts = replace(_forget(f, Phase.HEALTHY), stable=stable, previous=previous(f, stable))
         step.notices.append(Notice("Normal", "Healthy", f"adopted: stable is {step.facts.stable}"))
     else:
         step.facts = _forget(f, Phase.HEALTHY)
@@ -269,15 +278,20 @@ def _start_over(step: Step, phase: Phase, taken: _Taken) -> None:
     """To Initializing or Invalid: what is stable is found out anew."""
     f, event, reason = step.facts, taken.event, taken.reason
     kept = f.stable if phase is Phase.INVALID or event is Event.CURED else None
-    step.facts = replace(_forget(f, phase), stable=kept, reason="" if event is Event.CURED else reason)
+    step.facts = replace(
+        _forget(f, phase),
+        stable=kept,
+        previous=previous(f, kept),
+        reason="" if event is Event.CURED else reason,
+    )
     warn = event in {Event.ERROR, Event.NATIVE_ROLL, Event.STABLE_GONE}
     name = {Event.ERROR: "Invalid", Event.CURED: "Cured"}.get(event, "NativeRoll")
     step.notices.append(Notice("Warning" if warn else "Normal", name, reason))
 
 
 def _forget(f: Facts, phase: Phase) -> Facts:
-    """The facts that outlive a release: stable, the last command's token and the history."""
-    return Facts(phase=phase, stable=f.stable, token=f.token, history=f.history)
+    """The facts that outlive a release: stable and those before it, the last command's token, the history."""
+    return Facts(phase=phase, stable=f.stable, token=f.token, history=f.history, previous=f.previous)
 
 
 def _remember(f: Facts, o: Observed, outcome: str) -> Facts:

@@ -21,6 +21,7 @@ def test_a_minimal_spec_gets_the_documented_defaults() -> None:
     assert (spec.min_duration, spec.max_duration) == (timedelta(seconds=60), timedelta(minutes=30))
     assert (spec.bake, spec.drain) == (timedelta(minutes=5), timedelta(seconds=30))
     assert (spec.progress_deadline, spec.paused) == (timedelta(minutes=10), False)
+    assert spec.rollback_window == 3
 
 
 def test_a_spec_is_read_as_values() -> None:

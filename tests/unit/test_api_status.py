@@ -61,6 +61,7 @@ def test_every_fact_of_a_release_is_read_back_as_it_was_written() -> None:
                 ended=MOMENT,
             ),
         ),
+        previous=("5b8f6c7d4", "86d7c5f9b"),
     )
     assert RolloutStatus.model_validate(written(status)) == status
 
