@@ -481,6 +481,6 @@ class RolloutSpec(SpecModel):
     progress_deadline: Seconds = timedelta(minutes=10)
     """How long pods may take to become available; then the release is reverted."""
     rollback_window: Annotated[StrictInt, Field(ge=0, le=10)] = 3
-    """To how many earlier stable versions a release goes straight: all pods, then 100 %, then bake. 0: none."""
+    """To how many earlier stable versions a release goes straight: all pods, 100 %, bake. 0 turns it off."""
     paused: StrictBool = False
     """Holds a release at its present weight. The analysis goes on and may revert."""

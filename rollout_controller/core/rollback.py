@@ -4,15 +4,15 @@ Whether a release goes back is found out once, when it begins, and kept as its p
 old ReplicaSet that tells. What else holds or moves a release is as ever, with these consequences:
 
 - `spec.paused` and the command `pause` hold it like any release, also before its pods are made: they are
-  somebody's word about this very moment, which being in a hurry does not take back.
-- No step's approval is asked for. It guards users from a version that nobody has seen serve them, and this one
-  has; after the bake all of them are with it anyway.
+  somebody's word about this very moment, and being in a hurry does not take that back.
+- No step's approval is asked for. It guards users from a version that nobody has seen serve them, and this
+  one has; after the bake all of them are with it anyway.
 - Edits of `strategy` and `rollbackWindow` count from the next release.
 - A revert takes the shortcut away: the old ReplicaSet is gone by then, so a `retry`, or the same template set
   again, goes through all steps. What was good once has just been found bad. Reverted before anything was
   prepared, nothing was found, and the shortcut is still there.
-- A version whose ReplicaSet the Deployment's `revisionHistoryLimit` removed is a new one like any other: names
-  of revisions are not compared, templates are.
+- A version whose ReplicaSet the Deployment's `revisionHistoryLimit` removed is a new one like any other:
+  templates are compared, names of revisions are not.
 """
 
 from __future__ import annotations

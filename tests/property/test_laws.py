@@ -27,14 +27,15 @@ from rollout_controller.core.model import (
     Pods,
     Scale,
     SetTraffic,
+    Stage,
     StageKey,
     Traffic,
     Unpause,
     Verdict,
 )
 from rollout_controller.core.stages import carried
-from tests.builders import NOW
-from tests.property.worlds import anything, near, passed, toys
+from tests.builders import NOW, but, pods, policy
+from tests.property.worlds import BACK, PLANS, anything, near, passed, toys
 from tests.toy import Toy
 
 IN_STAGE = (Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING)
@@ -201,6 +202,29 @@ def law_7_nothing_is_scaled_below_its_share_nor_deleted_with_pods(o: Observed, d
             assert effect.replicas == o.workload.replicas or not o.unread
 
 
+def a_release_begins_with_the_specs_steps_or_goes_back_in_one_stage(o: Observed, d: Decision) -> None:
+    begins = d.facts.started == o.now != o.facts.started and d.facts.phase is Phase.PROGRESSING
+    if not begins or o.policy is None or o.workload is None:
+        return
+    window = o.facts.previous[: o.policy.rollback_window]
+    back = any(p.of == "deployment" and p.current and p.hash in window for p in o.workload.others)
+    event("goes back" if back else "goes on")
+    if not back:
+        assert d.facts.plan == o.policy.stages
+        return
+    (only,) = d.facts.plan
+    assert (only.weight, only.scale, only.approval) == (100, 100, False)
+    assert (only.gate, only.min_duration) == (o.policy.stages[-1].gate, o.policy.stages[-1].min_duration)
+
+
+def a_stable_that_another_follows_is_remembered(o: Observed, d: Decision) -> None:
+    if o.facts.stable is None or not whole(o.facts) or d.facts.stable in {None, o.facts.stable}:
+        return
+    event("another stable")
+    assert d.facts.previous[0] == o.facts.stable
+    assert d.facts.stable not in d.facts.previous
+
+
 def law_13_nothing_that_was_released_becomes_invalid(o: Observed, d: Decision) -> None:
     if o.facts.phase in RUNNING | {Phase.REVERTED} and whole(o.facts):
         assert d.facts.phase is not Phase.INVALID
@@ -228,6 +252,8 @@ LAWS: list[Callable[[Observed, Decision], None]] = [
     law_6_the_way_back_is_written_in_the_pass_that_decides_it,
     law_6_nobody_is_moved_to_a_stable_without_ready_pods_while_the_canary_has_some,
     law_7_nothing_is_scaled_below_its_share_nor_deleted_with_pods,
+    a_release_begins_with_the_specs_steps_or_goes_back_in_one_stage,
+    a_stable_that_another_follows_is_remembered,
     law_13_nothing_that_was_released_becomes_invalid,
     the_deployment_is_un_paused_only_with_a_template_that_was_released,
     there_is_always_something_to_read,
@@ -252,6 +278,21 @@ def test_law_13_every_world_gets_a_decision_even_from_a_status_that_makes_no_sen
     d = decide(o)
     there_is_always_something_to_read(o, d)
     assert d.wake_at is None or d.wake_at >= o.now
+
+
+@settings(max_examples=150)
+@given(st.permutations("abcdefghijkl"), st.integers(0, 10), st.sampled_from(PLANS))
+def test_a_way_back_has_one_stage_and_leads_no_further_than_the_window(
+    before: list[str], window: int, stages: tuple[Stage, ...]
+) -> None:
+    twin = pods("f", 0, current=True)
+    facts = {"previous": tuple(before)}
+    o = but(
+        BACK, facts=facts, workload={"others": (twin,)}, policy=policy(stages=stages, rollback_window=window)
+    )
+    d = decide(o)
+    obey(o, d)
+    assert len(d.facts.plan) == (1 if before.index("f") < window else len(stages))
 
 
 # -- laws that compare worlds ---------------------------------------------------------------------------

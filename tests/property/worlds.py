@@ -23,6 +23,7 @@ from rollout_controller.core.model import (
     Verdict,
     Workload,
 )
+from rollout_controller.core.rollback import straight_back
 from tests.builders import (
     NOW,
     PLAN,
@@ -56,12 +57,13 @@ PLANS = (
     (stage(25), stage(25, approval=True), stage(100, min_duration=seconds(0))),
 )
 POLICIES = tuple(
-    policy(stages=plan, drain=seconds(drain), inconclusive_then=then, paused=held)
-    for plan, drain, then, held in zip(
+    policy(stages=plan, drain=seconds(drain), inconclusive_then=then, paused=held, rollback_window=window)
+    for plan, drain, then, held, window in zip(
         PLANS,
         (30, 0, 60, 30),
         ("Pause", "Revert", "Pause", "Pause"),
         (False, False, True, False),
+        (3, 0, 1, 10),
         strict=True,
     )
 )
@@ -78,14 +80,25 @@ COMMANDS = tuple(
     for value in (("true", "full", "new/2", "third") if verb == "promote" else ("wait",))
 )
 NATIVE = pods("native", 3, current=True)
+TWIN = pods("native", 0, current=True)
+BEFORE = ((), ("native",), ("third", "native"), ("new", "third", "native", "left"))
 LEFT = pods("left", 2, "us")
 ENDED = pods("ended", 0)
+
+BACK = but(
+    new_template(),
+    facts={"previous": ("native",)},
+    workload={"others": (TWIN,)},
+    policy={"rollback_window": 1},
+)
+"""The template of a version that was stable before."""
 
 USUAL: tuple[Observed, ...] = (
     initializing(),
     invalid(),
     healthy(),
     new_template(),
+    BACK,
     preparing(),
     *(at_step(index, result) for index in range(len(PLAN)) for result in (None, *RESULTS)),
     *(paused(by, index) for by in PausedBy for index in (0, 2)),
@@ -100,7 +113,8 @@ USUAL: tuple[Observed, ...] = (
 CHANGES: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("facts", "stage"): (-1, 0, 1, 2, 3),
     ("facts", "since"): MOMENTS,
-    ("facts", "plan"): PLANS,
+    ("facts", "plan"): (*PLANS, straight_back(PLAN)),
+    ("facts", "previous"): BEFORE,
     ("facts", "reached"): PERCENTS,
     ("facts", "granted"): COUNTS,
     ("facts", "gate"): (None, *RESULTS),
@@ -125,7 +139,7 @@ CHANGES: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("workload", "labelled"): (True, False),
     ("workload", "synced"): (True, False),
     ("workload", "target"): ("old", "new", "third", "native"),
-    ("workload", "others"): ((), (NATIVE,), (LEFT,), (ENDED,), (NATIVE, LEFT), (but(LEFT, spec=0),)),
+    ("workload", "others"): ((), (NATIVE,), (LEFT,), (ENDED,), (NATIVE, LEFT), (but(LEFT, spec=0),), (TWIN,)),
     ("workload", "stable"): (None, pods("old", 10), but(pods("old", 0), existing=2)),
     ("workload", "stable", "ready_endpoints"): COUNTS,
     ("workload", "canary"): (None, pods("new", 10, "us", current=True), pods("new", 10, current=True)),
@@ -188,6 +202,7 @@ def any_facts() -> st.SearchStrategy[Facts]:
         paused_by=st.sampled_from([None, *PausedBy]),
         waiting_since=moments,
         lowered_to=st.none() | st.integers(0, 100),
+        previous=st.sampled_from(BEFORE),
     )
 
 
