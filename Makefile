@@ -1,4 +1,4 @@
-# make demo   a good release promoted and two bad ones reverted, on real parts
+# make demo   a good release promoted, two bad ones reverted, and back to the version before, on real parts
 # make test   everything: lint, types, floors, unit, property, exploration and real-part tests
 # make check  the fast part of it, under a minute
 # make bench  the figures, into bench/results.json

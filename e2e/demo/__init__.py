@@ -1,4 +1,4 @@
-"""`make demo`: a good release promoted and two bad ones reverted, on a real cluster, under load.
+"""`make demo`: a good release promoted, two bad ones reverted, and the way back, on real parts, under load.
 
 `setting` brings everything up, with `stage` for demo/*.yaml and `controller` for the controller's process;
 `story` releases one version after the other. `observer` sees what happens, `watch` follows a release with it,

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from e2e.demo import summary
 from e2e.demo.controller import ControllerError, tail
-from e2e.demo.record import RELEASES
+from e2e.demo.record import RELEASES, scenes
 from e2e.demo.screen import open_screen
 from e2e.demo.setting import Setting, new_logs, set_up
 from e2e.demo.stage import HOST, NAME, NAMESPACE, DemoError
@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make demo",
-        description="A good release promoted and two bad ones reverted, on a real API server, istiod, Envoy"
-        " and Prometheus, with 100 requests/s. Takes three to four minutes once the programs are built.",
+        description="A good release promoted, two bad ones reverted, and back to the version before, on a"
+        " real API server, istiod, Envoy and Prometheus, with 100 requests/s. Takes about four minutes once"
+        " the programs are built.",
     )
     parser.add_argument(
         "--keep", action="store_true", help="stay up afterwards, for releases by hand (make demo KEEP=1)"
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scene",
         choices=[release.scene for release in RELEASES],
-        help="only this release (make demo SCENE=errors)",
+        help="only this release (make demo SCENE=errors); the way back comes after a good one",
     )
     return parser
 
@@ -61,14 +62,14 @@ async def _play(parsed: argparse.Namespace, console: Console) -> int:
     # As Ctrl-C, so that everything is taken down in order.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     story, logs = Story(open_screen()), new_logs()
-    releases = [one for one in RELEASES if parsed.scene in (None, one.scene)]
+    releases = scenes(parsed.scene)
     told = False
     try:
         async with set_up(story.screen, logs) as setting:
             await story.tell(setting, releases)
             if parsed.keep:
                 told = True
-                summary.show(console, story.records, story.rest, story.problems())
+                summary.show(console, story.records, story.rests, story.problems())
                 await _keep(console, story, setting)
             story.screen.say("taking everything down")
         late = setting.controller.ending_problems()
@@ -79,9 +80,9 @@ async def _play(parsed: argparse.Namespace, console: Console) -> int:
         late = [str(error) or type(error).__name__]
     problems = story.problems() + late
     if not told:
-        summary.show(console, story.records, story.rest, problems)
+        summary.show(console, story.records, story.rests, problems)
     elif late:
-        summary.show(console, [], None, late)
+        summary.show(console, [], [], late)
     if not problems:
         shutil.rmtree(logs)
         return 0
@@ -119,6 +120,7 @@ The cluster stays up, with {HOST} under load. In another terminal:
   {kubectl} get rlt -w                          what is going on (-o wide says more)
   {kubectl} describe rlt {NAME}                      all of it, with its Events
   {image}:2.0.0                  release a good version
+  {image}:1.0.0                  and from there straight back to the first one
   {image}:2.1.0-errors-5pct      one with errors
   {image}:2.2.0-p99-800ms        a slow one
   {annotate} rollout-controller.dev/pause="let me look"

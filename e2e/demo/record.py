@@ -18,19 +18,35 @@ Ailment = Literal["", "errors", "slowness"]
 
 @dataclass(frozen=True)
 class Release:
-    """A version that the demo releases; one with an ailment has to be reverted."""
+    """A version that the demo releases; one with an ailment has to be reverted.
+
+    `back` is one that was stable before: it is gone back to in one step.
+    """
 
     scene: str
     image: str
     ailment: Ailment
     says: str
+    back: bool = False
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """The weights above 0 that the canary has to get, if it is to be promoted."""
+        return STEPS[-1:] if self.back else STEPS
 
 
 RELEASES = (
     Release("good", "demo:1.1.0", "", "a good version"),
     Release("errors", "demo:1.2.0-errors-5pct", "errors", "a version with 5 % errors"),
     Release("slow", "demo:1.3.0-p99-800ms", "slowness", "a version with a p99 of 800 ms"),
+    Release("rollback", "demo:1.0.0", "", "the version before", back=True),
 )
+
+
+def scenes(name: str | None) -> tuple[Release, ...]:
+    """The releases of one scene, of all for None; a way back needs one that it leads back from."""
+    chosen = tuple(one for one in RELEASES if name in (None, one.scene))
+    return (RELEASES[0], *chosen) if chosen and chosen[0].back else chosen
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,8 @@ class Traffic:
     first_slow: float | None
     last_sent: float | None
     """When the last request was sent that the canary answered."""
+    last_other: float | None = None
+    """When the last one was sent that another version answered."""
 
 
 def traffic(answers: Sequence[Answer], revision: str) -> Traffic:
@@ -60,6 +78,9 @@ def traffic(answers: Sequence[Answer], revision: str) -> Traffic:
         slow=len(slow),
         first_slow=min((one.done for one in slow), default=None),
         last_sent=max((one.sent for one in canary), default=None),
+        last_other=max(
+            (one.sent for one in answers if revision_of(one.pod) not in ("", revision)), default=None
+        ),
     )
 
 
@@ -113,6 +134,8 @@ class Record:
     """The canary's weight at the end."""
     differences: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Kind -> how it differs from git."""
+    began: float = 0.0
+    """When the image was set."""
 
     @property
     def bad_seconds(self) -> float | None:
@@ -125,6 +148,13 @@ class Record:
         if self.zero is None or self.traffic.last_sent is None:
             return None
         return max(0.0, self.traffic.last_sent - self.zero)
+
+    @property
+    def back_seconds(self) -> float | None:
+        """From the change to the last request that another version answered; None but for a way back."""
+        if not self.release.back or self.traffic.last_other is None:
+            return None
+        return self.traffic.last_other - self.began
 
     def problems(self) -> list[str]:
         """What is not as it should be, a sentence each."""
@@ -147,7 +177,7 @@ class Record:
             return [f"expected {expected}, found {self.outcome or 'no end'}: {self.reason}"]
         weights = tuple(step.weight for step in self.steps)
         if expected == "Promoted":
-            return [] if weights == STEPS else [f"expected the weights {STEPS}, found {weights}"]
+            return self._wrong_way(weights)
         found = []
         word = "error rate" if self.release.ailment == "errors" else "p99"
         if word not in self.reason:
@@ -159,4 +189,11 @@ class Record:
             found.append("its weight never went back to 0")
         if self.bad_seconds is not None and self.bad_seconds < 0:
             found.append(f"it was back at 0 {-self.bad_seconds:.1f} s before its {ailment} showed")
+        return found
+
+    def _wrong_way(self, weights: tuple[int, ...]) -> list[str]:
+        wanted = self.release.weights
+        found = [] if weights == wanted else [f"expected the weights {wanted}, found {weights}"]
+        if self.release.back and self.back_seconds is None:
+            found.append("nobody was seen on another version, to be brought back from it")
         return found

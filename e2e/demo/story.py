@@ -28,15 +28,19 @@ class Story:
 
     screen: Screen
     records: list[Record] = field(default_factory=list)
-    rest: Rest | None = None
+    rests: list[Rest] = field(default_factory=list)
+    over: bool = False
 
     async def tell(self, setting: Setting, releases: Sequence[Release]) -> None:
-        """All releases, then back to what runs. One that does not end is the last.
+        """All releases, with git back at what runs at the end and before a way back. One that does not end is
+        the last.
 
         Raises DemoError and ControllerError; what was told before stays.
         """
         serving = FIRST
         for release in releases:
+            if release.back and self.records[-1:] and self.records[-1].outcome == "Reverted":
+                self.rests.append(await self._go_back(setting, serving))
             record = await self._release(setting, release)
             self.records.append(record)
             if not record.outcome:
@@ -44,9 +48,10 @@ class Story:
             if record.outcome == "Promoted":
                 serving = release.image
         if self.records and self.records[-1].outcome == "Promoted":
-            self.rest = Rest(serving, None, True, self.records[-1].differences)
+            self.rests.append(Rest(serving, None, True, self.records[-1].differences))
         else:
-            self.rest = await self._go_back(setting, serving)
+            self.rests.append(await self._go_back(setting, serving))
+        self.over = True
 
     async def follow(self, setting: Setting) -> None:
         """Show whatever somebody releases by hand, until cancelled."""
@@ -57,12 +62,14 @@ class Story:
     def problems(self) -> list[str]:
         """What is not as it should be, a sentence each."""
         found = [problem for record in self.records for problem in record.problems()]
-        return found + (self.rest.problems() if self.rest else ["the demo did not come to its end"])
+        found += [problem for rest in self.rests for problem in rest.problems()]
+        return found if self.over else [*found, "the demo did not come to its end"]
 
     async def _release(self, setting: Setting, release: Release) -> Record:
         """Set the image, and watch until the Rollout says how it ended."""
         watch = Watch(setting.sight, setting.load)
         expected = "to be reverted" if release.ailment else "to be promoted"
+        expected = "to which everybody goes back at once" if release.back else expected
         self.screen.begin(f"releasing {release.says}, {expected}: kubectl {_words(release.image)}")
         await setting.stage.kubectl(*_set_image(release.image))
         await self._watch(setting, watch)

@@ -12,7 +12,7 @@ from e2e.demo.record import SLOW, Record
 
 @dataclass(frozen=True)
 class Rest:
-    """What the cluster is like at the end, when git names the version that runs."""
+    """What the cluster is like at rest, when git names the version that runs."""
 
     image: str
     seconds: float | None
@@ -73,6 +73,7 @@ def table(records: Sequence[Record]) -> Table:
         "weight 0 to its last request": [
             seconds(record.last_after if record.release.ailment else None) for record in records
         ],
+        "the change to everybody back": [seconds(record.back_seconds) for record in records],
         "afterwards as in git": [_as_in_git(record) for record in records],
         "as it should be": ["no" if record.problems() else "yes" for record in records],
     }
@@ -105,7 +106,7 @@ def at_rest(rest: Rest) -> str:
     return f"back to {rest.image} in git: Healthy after {rest.seconds:.1f} s, {pods}; {end}"
 
 
-def show(console: Console, records: Sequence[Record], rest: Rest | None, problems: Sequence[str]) -> None:
+def show(console: Console, records: Sequence[Record], rests: Sequence[Rest], problems: Sequence[str]) -> None:
     """Print it all."""
     if records:
         console.print()
@@ -117,7 +118,7 @@ def show(console: Console, records: Sequence[Record], rest: Rest | None, problem
                 " the analysis judges what the canary itself answered.",
                 highlight=False,
             )
-    if rest is not None:
+    for rest in rests:
         console.print(at_rest(rest), highlight=False)
     for problem in problems:
         text = f"NOT AS IT SHOULD BE: {problem}"

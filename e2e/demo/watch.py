@@ -113,6 +113,7 @@ class Watch:
             zero=record.zeroed(sight.weights, self.since),
             weight=sight.weight,
             differences=differences or {},
+            began=self.since,
         )
 
 

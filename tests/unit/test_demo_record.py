@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from e2e.demo.counts import Counts
-from e2e.demo.record import RELEASES, STEPS, Held, Record, Traffic, held, traffic, zeroed
+from e2e.demo.record import RELEASES, STEPS, Held, Record, Traffic, held, scenes, traffic, zeroed
 from e2e.demo.stage import document
+from e2e.demo.story import FIRST
 from e2e.load import Answer
 
-GOOD, ERRORS, SLOW = RELEASES
+GOOD, ERRORS, SLOW, BACK = RELEASES
 CLEAN: dict[str, Sequence[str]] = {"VirtualService": [], "DestinationRule": [], "Deployment": []}
 CALM = Traffic(requests=1000, failed=0, stray=0, slow=0, first_slow=None, last_sent=40.1)
 
@@ -39,6 +40,15 @@ REVERTED = replace(
 )
 
 
+BROUGHT_BACK = replace(
+    PROMOTED,
+    release=BACK,
+    steps=(Held(100, 12),),
+    traffic=replace(CALM, last_other=17.5),
+    began=10,
+)
+
+
 def answer(number: int, pod: str, *, status: int = 200, seconds: float = 0.02) -> Answer:
     sent = number / 100
     return Answer(number, sent, sent, sent + seconds, status, "v", pod, "")
@@ -51,6 +61,26 @@ def test_a_good_release_that_was_promoted_without_a_failure_is_as_it_should_be()
 def test_a_bad_release_that_was_reverted_for_its_ailment_is_as_it_should_be() -> None:
     assert REVERTED.problems() == []
     assert replace(REVERTED, release=SLOW, reason="p99 920 ms (limit 500 ms)").problems() == []
+
+
+def test_a_way_back_in_one_step_without_a_failure_is_as_it_should_be() -> None:
+    assert BROUGHT_BACK.problems() == []
+
+
+def test_everybody_is_back_with_the_last_request_to_another_version() -> None:
+    assert BROUGHT_BACK.back_seconds == 7.5
+    assert replace(PROMOTED, traffic=BROUGHT_BACK.traffic).back_seconds is None
+
+
+def test_a_way_back_alone_comes_after_the_release_that_it_leads_back_from() -> None:
+    assert scenes("rollback") == (GOOD, BACK)
+    assert scenes("slow") == (SLOW,)
+    assert scenes(None) == RELEASES
+
+
+def test_the_way_back_leads_to_the_version_that_the_demo_begins_with() -> None:
+    template = document("deployment")["spec"]["template"]
+    assert BACK.image == template["spec"]["containers"][0]["image"] == FIRST
 
 
 def test_seconds_run_from_the_first_bad_request_to_weight_0_and_on_to_the_last_request() -> None:
@@ -71,6 +101,10 @@ def test_a_canary_without_a_request_after_weight_0_lost_it_at_once() -> None:
         (replace(PROMOTED, traffic=replace(CALM, failed=1, stray=1)), "1 requests failed, expected 0"),
         (replace(PROMOTED, traffic=replace(CALM, requests=0)), "no request was answered"),
         (replace(PROMOTED, steps=PROMOTED.steps[1:]), "expected the weights (5, 10, 25, 50, 100)"),
+        (replace(BROUGHT_BACK, steps=PROMOTED.steps), "expected the weights (100,)"),
+        (replace(BROUGHT_BACK, steps=()), "expected the weights (100,), found ()"),
+        (replace(BROUGHT_BACK, outcome="Reverted", reason="p99"), "expected Promoted, found Reverted: p99"),
+        (replace(BROUGHT_BACK, traffic=CALM), "nobody was seen on another version"),
         (replace(PROMOTED, weight=100), "weight is 100 at the end, expected 0"),
         (replace(REVERTED, reason="aborted"), "expected error rate for its reason, found: aborted"),
         (replace(REVERTED, release=SLOW), "expected p99 for its reason"),
@@ -107,6 +141,7 @@ def test_answers_are_told_apart_by_who_gave_them() -> None:
     assert (found.requests, found.failed, found.stray, found.slow) == (4, 2, 1, 1)
     assert found.first_slow == pytest.approx(0.63)
     assert found.last_sent == pytest.approx(0.03)
+    assert found.last_other == pytest.approx(0.01)
 
 
 def test_a_stables_slow_answer_is_not_the_canarys() -> None:

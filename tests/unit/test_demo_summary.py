@@ -8,14 +8,14 @@ from rich.console import Console
 
 from e2e.demo.record import Record
 from e2e.demo.summary import Rest, at_rest, canary_gave, clients_saw, show, steps
-from tests.unit.test_demo_record import CALM, CLEAN, PROMOTED, REVERTED, SLOW
+from tests.unit.test_demo_record import BROUGHT_BACK, CALM, CLEAN, PROMOTED, REVERTED, SLOW
 
 REST = Rest("demo:1.1.0", 3.2, kept_pods=True, differences=CLEAN)
 
 
-def shown(records: Sequence[Record], rest: Rest | None, problems: Sequence[str] = ()) -> str:
+def shown(records: Sequence[Record], *rests: Rest, problems: Sequence[str] = ()) -> str:
     out = io.StringIO()
-    show(Console(file=out, width=160), records, rest, problems)
+    show(Console(file=out, width=160), records, rests, problems)
     return out.getvalue()
 
 
@@ -40,6 +40,18 @@ def test_the_summary_holds_every_figure_of_each_release() -> None:
         assert word in text
     assert "hid 5 of the canaries' errors" in text
     assert "all as it should be" in text
+
+
+def test_the_summary_tells_how_soon_everybody_was_back() -> None:
+    text = shown([PROMOTED, BROUGHT_BACK], REST)
+    (line,) = (line for line in text.splitlines() if "the change to everybody back" in line)
+    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["the change to everybody back", "–", "7.5 s"]
+
+
+def test_each_time_at_rest_is_told() -> None:
+    text = shown([REVERTED, BROUGHT_BACK], REST, replace(REST, image="demo:1.0.0", seconds=None))
+    assert "back to demo:1.1.0 in git: Healthy after 3.2 s" in text
+    assert "at rest with demo:1.0.0" in text
 
 
 def test_at_rest_everything_is_what_git_says() -> None:
@@ -70,6 +82,6 @@ def test_a_release_that_left_something_behind_says_where() -> None:
 
 
 def test_problems_are_told_and_then_nothing_is_called_as_it_should_be() -> None:
-    text = shown([PROMOTED], None, ["demo:1.1.0: 1 requests failed, expected 0"])
+    text = shown([PROMOTED], problems=["demo:1.1.0: 1 requests failed, expected 0"])
     assert "NOT AS IT SHOULD BE: demo:1.1.0: 1 requests failed, expected 0" in text
     assert "all as it should be" not in text

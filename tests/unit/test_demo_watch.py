@@ -12,7 +12,7 @@ from e2e.demo.record import RELEASES
 from e2e.demo.watch import Watch
 from e2e.load import Answer, Load
 
-GOOD, ERRORS, SLOW = RELEASES
+GOOD, ERRORS, SLOW, BACK = RELEASES
 OLD, NEW = "aaa", "bbb"
 
 
@@ -135,6 +135,23 @@ def test_a_record_counts_only_what_happened_since_the_release_began() -> None:
     assert (record.canary.requests, record.canary.errors) == (90, 5)
     assert record.bad_seconds == 10
     assert watch.record(SLOW).first_bad == 112
+
+
+def test_everybody_is_back_since_the_image_was_set() -> None:
+    watch = watching(status("Healthy"), since=100)
+    watch.sight.rollout = status("Progressing", canary=NEW)
+    watch.moment()
+    watch.load.answers += [
+        answer(101, f"web-{OLD}-1"),
+        answer(108.02, f"web-{OLD}-2"),
+        answer(109, f"web-{NEW}-1"),
+    ]
+    watch.sight.weights = [(50.0, 0), (108.0, 100), (130.0, 0)]
+    watch.clock = lambda: 140.0
+    watch.sight.rollout = status("Healthy", (NEW, "Promoted"))
+    record = watch.record(BACK)
+    assert record.back_seconds == pytest.approx(8)
+    assert record.problems() == []
 
 
 def test_a_release_that_did_not_end_tells_what_the_rollout_said_last() -> None:
