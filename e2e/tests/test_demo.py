@@ -115,6 +115,15 @@ async def test_a_bad_release_is_reverted_and_the_demo_stays_until_it_is_interrup
         assert not kubeconfig.parent.exists()
 
 
+async def test_the_way_back_alone_has_a_release_to_lead_back_from_and_tells_its_seconds() -> None:
+    async with demo("--scene", "rollback") as running:
+        assert await running.ended(TOLD_WITHIN) == 0
+        assert running.text.count("Promoted after") == 2
+        assert re.search(r"the change to everybody back\s+│\s+–\s+│\s+\d+\.\d s", running.text), running.text
+        assert "back to" in running.text
+        assert "straight" in running.text or "which was stable before" in running.text
+
+
 async def test_a_controller_that_dies_fails_the_demo_and_its_log_is_told() -> None:
     async with demo("--scene", "good") as running:
         await running.told("releasing a good version")
