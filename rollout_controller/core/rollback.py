@@ -5,8 +5,8 @@ old ReplicaSet that tells. What else holds or moves a release is as ever, with t
 
 - `spec.paused` and the command `pause` hold it like any release, also before its pods are made: they are
   somebody's word about this very moment, and being in a hurry does not take that back.
-- No step's approval is asked for. It guards users from a version that nobody has seen serve them, and this
-  one has; after the bake all of them are with it anyway.
+- No step's approval is asked for, and no preview is held. They guard users from a version that nobody has
+  seen serve them, and this one has; after the bake all of them are with it anyway.
 - Edits of `strategy` and `rollbackWindow` count from the next release.
 - A revert takes the shortcut away: the old ReplicaSet is gone by then, so a `retry`, or the same template set
   again, goes through all steps. What was good once has just been found bad. Reverted before anything was

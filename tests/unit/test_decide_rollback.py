@@ -116,6 +116,10 @@ def test_the_event_says_where_a_release_goes_back_to() -> None:
         ((), ()),
         ((stage(50), stage(100, approval=True, scale=100)), (stage(100, name=ROLLBACK),)),
         (
+            (stage(0, name="preview", scale=100, approval=True), stage(100, name="live", min_pods=1)),
+            (stage(100, name=ROLLBACK, min_pods=1),),
+        ),
+        (
             (stage(5), stage(100, gate=False, min_pods=4, min_duration=seconds(7))),
             (stage(100, name=ROLLBACK, gate=False, min_pods=4, min_duration=seconds(7)),),
         ),
