@@ -53,6 +53,17 @@ def test_everybody_is_back_in_one_write_long_before_five_steps_would_be_over() -
     assert_at_rest(run, scene.V1)
 
 
+def test_a_blue_green_way_back_holds_no_preview() -> None:
+    header = {"headers": {"x-preview": {"exact": "true"}}}
+    blue_green = {"blueGreen": {"preview": [header], "minDuration": "1h"}}
+    run = releasing(strategy=blue_green).until(lambda now: now.facts.stage == 0)
+    scene.annotate(run.world, promote="true")
+    run.to_rest()
+    assert stable_version(run) == scene.V2
+    assert until_all(ask(run, scene.V1)) < timedelta(minutes=1)
+    assert_at_rest(run.to_rest(), scene.V1)
+
+
 def test_the_event_names_the_version_that_it_goes_back_to() -> None:
     run = promoted()
     (before,) = run.facts.previous
