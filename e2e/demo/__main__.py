@@ -11,7 +11,7 @@ from rich.console import Console
 
 from e2e.demo import summary
 from e2e.demo.controller import ControllerError, tail
-from e2e.demo.record import RELEASES, scenes
+from e2e.demo.record import OTHER_WAYS, RELEASES, scenes
 from e2e.demo.screen import open_screen
 from e2e.demo.setting import Setting, new_logs, set_up
 from e2e.demo.stage import HOST, NAME, NAMESPACE, DemoError
@@ -50,8 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--scene",
-        choices=[release.scene for release in RELEASES],
-        help="only this release (make demo SCENE=errors); the way back comes after a good one",
+        choices=[release.scene for release in RELEASES + OTHER_WAYS],
+        help="only this release (make demo SCENE=bluegreen); the way back comes after a good one",
     )
     return parser
 
@@ -123,12 +123,13 @@ The cluster stays up, with {HOST} under load. In another terminal:
   {image}:1.0.0                  and from there straight back to the first one
   {image}:2.1.0-errors-5pct      one with errors
   {image}:2.2.0-p99-800ms        a slow one
+  {kubectl} patch rlt {NAME} --type=merge --patch-file demo/strategies/bluegreen.yaml     (or pins, mirror)
   {annotate} rollout-controller.dev/pause="let me look"
   {annotate} rollout-controller.dev/resume=true
   {annotate} rollout-controller.dev/promote=true        (=full: straight to 100 %)
   {annotate} rollout-controller.dev/abort="not today"
   {annotate} rollout-controller.dev/retry=true          after a revert
-  curl -i -H 'Host: {HOST}' {cluster.gateway_url}
+  curl -i -H 'Host: {HOST}' {cluster.gateway_url}                   (-H 'x-canary: true' where it is pinned)
   tail -f {setting.controller.log}
 """
 

@@ -18,6 +18,7 @@ from e2e.demo import counts
 from e2e.demo.counts import Counts
 from e2e.localcluster import LocalCluster, http
 from e2e.localcluster.kube import Kube, KubeError, Object
+from rollout_controller.istio.routing import is_own
 
 METRICS_PORT = 15020
 POLL = 0.25
@@ -39,6 +40,8 @@ class Sight:
     """The VirtualService."""
     weights: list[tuple[float, int]] = field(default_factory=list)
     """The canary's weight in git's route, each from its time on."""
+    pinned: list[tuple[float, bool]] = field(default_factory=list)
+    """Whether the VirtualService had routes of the controller's, each from its time on."""
     replica_sets: dict[str, Object] = field(default_factory=dict)
     pods: dict[str, Object] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
@@ -134,6 +137,9 @@ class Observer:
         weight = canary_weight(item)
         if not self.sight.weights or self.sight.weights[-1][1] != weight:
             self.sight.weights.append((monotonic(), weight))
+        pinned = any(is_own(route) for route in item["spec"].get("http", []))
+        if not self.sight.pinned or self.sight.pinned[-1][1] != pinned:
+            self.sight.pinned.append((monotonic(), pinned))
 
     async def _count(self) -> None:
         while True:

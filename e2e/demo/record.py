@@ -20,7 +20,8 @@ Ailment = Literal["", "errors", "slowness"]
 class Release:
     """A version that the demo releases; one with an ailment has to be reverted.
 
-    `back` is one that was stable before: it is gone back to in one step.
+    `back` is one that was stable before: it is gone back to in one step. `strategy` is a file of
+    demo/strategies that is applied before; `path` has the weights above 0 that it then gives the canary.
     """
 
     scene: str
@@ -28,11 +29,13 @@ class Release:
     ailment: Ailment
     says: str
     back: bool = False
+    strategy: str = ""
+    path: tuple[int, ...] = STEPS
 
     @property
     def weights(self) -> tuple[int, ...]:
         """The weights above 0 that the canary has to get, if it is to be promoted."""
-        return STEPS[-1:] if self.back else STEPS
+        return STEPS[-1:] if self.back else self.path
 
 
 RELEASES = (
@@ -41,11 +44,24 @@ RELEASES = (
     Release("slow", "demo:1.3.0-p99-800ms", "slowness", "a version with a p99 of 800 ms"),
     Release("rollback", "demo:1.0.0", "", "the version before", back=True),
 )
+OTHER_WAYS = (
+    Release("pins", "demo:1.4.0", "", "a good version, pinned by a header", strategy="pins", path=(25, 100)),
+    Release(
+        "mirror",
+        "demo:1.5.0-errors-5pct",
+        "errors",
+        "a version with 5 % errors, judged on copies",
+        strategy="mirror",
+        path=(),
+    ),
+    Release("bluegreen", "demo:1.6.0", "", "a good version, blue-green", strategy="bluegreen", path=(100,)),
+)
+"""Scenes that are played only when they are asked for."""
 
 
 def scenes(name: str | None) -> tuple[Release, ...]:
-    """The releases of one scene, of all for None; a way back needs one that it leads back from."""
-    chosen = tuple(one for one in RELEASES if name in (None, one.scene))
+    """The releases of one scene, of the story for None; a way back needs one that it leads back from."""
+    chosen = RELEASES if name is None else tuple(r for r in RELEASES + OTHER_WAYS if r.scene == name)
     return (RELEASES[0], *chosen) if chosen and chosen[0].back else chosen
 
 
@@ -82,6 +98,23 @@ def traffic(answers: Sequence[Answer], revision: str) -> Traffic:
             (one.sent for one in answers if revision_of(one.pod) not in ("", revision)), default=None
         ),
     )
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The requests with the pinned header, and how many of them another version than the canary answered,
+    while the pin was in force."""
+
+    requests: int
+    wrong: int
+
+
+def pinned(answers: Sequence[Answer], revision: str, since: float | None, until: float | None) -> Pinned:
+    """Those that were sent from `since` to `until`, when the VirtualService had our routes."""
+    if since is None:
+        return Pinned(0, 0)
+    during = [one for one in answers if since <= one.sent and (until is None or one.sent < until)]
+    return Pinned(len(during), sum(revision_of(one.pod) != revision for one in during))
 
 
 @dataclass(frozen=True)
@@ -136,6 +169,10 @@ class Record:
     """Kind -> how it differs from git."""
     began: float = 0.0
     """When the image was set."""
+    pinned: Pinned | None = None
+    """Of requests with the pinned header, where the strategy has one."""
+    early: int = 0
+    """Requests without it that the canary answered before it had a weight."""
 
     @property
     def bad_seconds(self) -> float | None:
@@ -167,6 +204,12 @@ class Record:
             found.append(f"{self.traffic.stray} requests failed that the canary had not answered")
         if not self.release.ailment and self.traffic.failed:
             found.append(f"{self.traffic.failed} requests failed, expected 0")
+        if self.early:
+            found.append(f"the canary answered {self.early} requests before it had a weight")
+        if self.pinned is not None and not self.pinned.requests:
+            found.append("no request with the pinned header was answered")
+        if self.pinned is not None and self.pinned.wrong:
+            found.append(f"{self.pinned.wrong} requests with the pinned header went to another version")
         for kind, lines in self.differences.items():
             found += [f"{kind} is not what git says: {line}" for line in lines]
         return [f"{self.release.image}: {problem}" for problem in found]
@@ -185,7 +228,9 @@ class Record:
         ailment = self.release.ailment
         if self.first_bad is None:
             found.append(f"its {ailment} never showed")
-        if self.zero is None:
+        if not self.release.path and (weights or self.traffic.failed):
+            found.append(f"users were to see nothing of it, and {self.traffic.failed} requests failed")
+        if self.release.path and self.zero is None:
             found.append("its weight never went back to 0")
         if self.bad_seconds is not None and self.bad_seconds < 0:
             found.append(f"it was back at 0 {-self.bad_seconds:.1f} s before its {ailment} showed")

@@ -1,16 +1,19 @@
 """The releases, one after the other, and what became of them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
 from e2e.demo.record import Record, Release
 from e2e.demo.screen import Screen
 from e2e.demo.setting import RATE, Setting
-from e2e.demo.stage import NAME
+from e2e.demo.stage import FILES, HOST, NAME
 from e2e.demo.summary import Rest
 from e2e.demo.watch import Watch
+from e2e.load import Load
+from e2e.localcluster.layout import REPOSITORY
 
 TICK = 0.5
 """Seconds between two pictures."""
@@ -18,6 +21,10 @@ GIVEN_UP_AFTER = 240.0
 """Seconds that a release may take."""
 REMEMBERED = 600.0
 """Seconds of answers that are kept while somebody plays."""
+PINNING = frozenset({"pins", "bluegreen"})
+"""Strategies of demo/strategies that pin the header x-canary."""
+PINNED_RATE = 20.0
+"""Requests per second with that header."""
 FIRST = "demo:1.0.0"
 """The image in demo/deployment.yaml."""
 
@@ -67,7 +74,18 @@ class Story:
 
     async def _release(self, setting: Setting, release: Release) -> Record:
         """Set the image, and watch until the Rollout says how it ended."""
-        watch = Watch(setting.sight, setting.load)
+        if release.strategy:
+            await self._change_strategy(setting, release.strategy)
+        async with _pinned_load(setting, release) as pinned:
+            return await self._followed(setting, release, Watch(setting.sight, setting.load, pinned=pinned))
+
+    async def _change_strategy(self, setting: Setting, name: str) -> None:
+        path = FILES / "strategies" / f"{name}.yaml"
+        shown = path.relative_to(REPOSITORY)
+        self.screen.say(f"changing the strategy: kubectl patch rlt {NAME} --type=merge --patch-file {shown}")
+        await setting.stage.kubectl("patch", "rlt", NAME, "--type=merge", "--patch-file", str(path))
+
+    async def _followed(self, setting: Setting, release: Release, watch: Watch) -> Record:
         expected = "to be reverted" if release.ailment else "to be promoted"
         expected = "to which everybody goes back at once" if release.back else expected
         self.screen.begin(f"releasing {release.says}, {expected}: kubectl {_words(release.image)}")
@@ -113,6 +131,17 @@ class Story:
         await asyncio.sleep(2)  # what must not happen has its chance
         differences = await setting.stage.differences(image, held=False)
         return Rest(image, took, set(sight.pods) == pods, differences)
+
+
+@asynccontextmanager
+async def _pinned_load(setting: Setting, release: Release) -> AsyncIterator[Load | None]:
+    """Requests with the header that the strategy pins, while the block runs."""
+    if release.strategy not in PINNING:
+        yield None
+        return
+    headers = {"x-canary": "true"}
+    async with Load(setting.cluster.gateway_url, PINNED_RATE, host=HOST, headers=headers) as load:
+        yield load
 
 
 def _set_image(image: str) -> tuple[str, ...]:

@@ -56,6 +56,13 @@ def canary_gave(record: Record) -> str:
     return f"{record.canary.errors:.0f} errors in {record.canary.requests:.0f}"
 
 
+def pinned(record: Record) -> str:
+    """Whether pins held."""
+    if record.pinned is None:
+        return "–"
+    return f"{record.pinned.wrong} of {record.pinned.requests} to another version"
+
+
 def table(records: Sequence[Record]) -> Table:
     """One column per release."""
     result = Table(title="what the releases came to", title_justify="left", show_lines=False)
@@ -73,6 +80,7 @@ def table(records: Sequence[Record]) -> Table:
         "weight 0 to its last request": [
             seconds(record.last_after if record.release.ailment else None) for record in records
         ],
+        "requests with the pinned header": [pinned(record) for record in records],
         "the change to everybody back": [seconds(record.back_seconds) for record in records],
         "afterwards as in git": [_as_in_git(record) for record in records],
         "as it should be": ["no" if record.problems() else "yes" for record in records],

@@ -10,7 +10,7 @@ from typing import Any
 from e2e.demo import record
 from e2e.demo.counts import Counts
 from e2e.demo.observer import Sight, revision_of
-from e2e.demo.record import Record, Release
+from e2e.demo.record import Pinned, Record, Release
 from e2e.demo.screen import Moment
 from e2e.load import Load
 
@@ -29,6 +29,8 @@ class Watch:
     load: Load
     clock: Callable[[], float] = monotonic
     """Seconds, on the clock of the observer's and the load's."""
+    pinned: Load | None = None
+    """Requests with the pinned header, where the strategy has one."""
 
     def __post_init__(self) -> None:
         self.since = self.clock()
@@ -114,7 +116,24 @@ class Watch:
             weight=sight.weight,
             differences=differences or {},
             began=self.since,
+            pinned=self._pinned(),
+            early=self._early(),
         )
+
+    def _pinned(self) -> Pinned | None:
+        """Of the requests with the header, while our routes were in force."""
+        if self.pinned is None:
+            return None
+        marks = [(at, there) for at, there in self.sight.pinned if at >= self.since]
+        since = next((at + LIVE_AFTER for at, there in marks if there), None)
+        until = next((at for at, there in marks if not there and since is not None and at > since), None)
+        return record.pinned(self.pinned.answers, self.revision, since, until)
+
+    def _early(self) -> int:
+        """Answers that the canary gave before it had a weight; those of mirrored requests nobody gets."""
+        first = next((at for at, weight in self.sight.weights if at >= self.since and weight > 0), None)
+        before = self.load.between(self.since, first if first is not None else self.clock())
+        return sum(revision_of(one.pod) == self.revision for one in before) if self.revision else 0
 
 
 def _latest(sight: Sight) -> tuple[Any, Any]:

@@ -124,6 +124,20 @@ async def test_the_way_back_alone_has_a_release_to_lead_back_from_and_tells_its_
         assert "straight" in running.text or "which was stable before" in running.text
 
 
+@pytest.mark.parametrize(
+    ("scene", "told"),
+    [
+        ("pins", r"requests with the pinned header\s+│\s+0 of [1-9]\d+ to another version"),
+        ("mirror", r"failed requests, of clients\s+│\s+0 failed of [1-9]\d+"),
+        ("bluegreen", r"seconds per step\s+│\s+100 % \d+ s"),
+    ],
+)
+async def test_other_ways_to_move_traffic_are_scenes_of_their_own(scene: str, told: str) -> None:
+    async with demo("--scene", scene) as running:
+        assert await running.ended(TOLD_WITHIN) == 0, running.text
+        assert re.search(told, running.text), running.text
+
+
 async def test_a_controller_that_dies_fails_the_demo_and_its_log_is_told() -> None:
     async with demo("--scene", "good") as running:
         await running.told("releasing a good version")

@@ -6,8 +6,22 @@ from dataclasses import replace
 import pytest
 
 from e2e.demo.counts import Counts
-from e2e.demo.record import RELEASES, STEPS, Held, Record, Traffic, held, scenes, traffic, zeroed
-from e2e.demo.stage import document
+from e2e.demo.record import (
+    OTHER_WAYS,
+    RELEASES,
+    STEPS,
+    Held,
+    Pinned,
+    Record,
+    Release,
+    Traffic,
+    held,
+    pinned,
+    scenes,
+    traffic,
+    zeroed,
+)
+from e2e.demo.stage import FILES, document
 from e2e.demo.story import FIRST
 from e2e.load import Answer
 
@@ -168,3 +182,61 @@ def test_a_weight_that_is_still_there_was_held_until_now_and_never_zeroed() -> N
 def test_the_demos_steps_are_those_of_its_rollout() -> None:
     steps = document("rollout")["spec"]["strategy"]["canary"]["steps"]
     assert tuple(step["weight"] for step in steps) == STEPS
+
+
+PINS, MIRROR, BLUE_GREEN = OTHER_WAYS
+
+
+def test_a_scene_of_another_way_is_played_alone_and_has_its_strategy_in_a_file() -> None:
+    assert [[one.scene for one in scenes(way.scene)] for way in OTHER_WAYS] == [
+        ["pins"],
+        ["mirror"],
+        ["bluegreen"],
+    ]
+    assert not set(OTHER_WAYS) & set(scenes(None))
+    assert all((FILES / "strategies" / f"{way.strategy}.yaml").exists() for way in OTHER_WAYS)
+
+
+@pytest.mark.parametrize(("release", "weights"), [(PINS, (25, 100)), (BLUE_GREEN, (100,))])
+def test_another_way_has_weights_of_its_own(release: Release, weights: tuple[int, ...]) -> None:
+    steps = tuple(Held(weight, 12) for weight in weights)
+    assert replace(PROMOTED, release=release, steps=steps, pinned=Pinned(200, 0)).problems() == []
+    assert replace(PROMOTED, release=release, pinned=Pinned(200, 0)).problems() != []
+
+
+@pytest.mark.parametrize(
+    ("pinned", "problem"),
+    [
+        (Pinned(200, 3), "3 requests with the pinned header went to another version"),
+        (Pinned(0, 0), "no request with the pinned header was answered"),
+    ],
+)
+def test_a_pin_that_does_not_hold_is_told(pinned: Pinned, problem: str) -> None:
+    steps = (Held(25, 12), Held(100, 12))
+    record = replace(PROMOTED, release=PINS, steps=steps, pinned=pinned)
+    assert record.problems() == [f"{PINS.image}: {problem}"]
+
+
+def test_a_canary_that_answers_before_it_has_a_weight_is_told() -> None:
+    assert replace(PROMOTED, early=2).problems() == [
+        f"{GOOD.image}: the canary answered 2 requests before it had a weight"
+    ]
+
+
+def test_a_version_that_is_judged_on_copies_is_reverted_without_a_weight_and_without_a_failure() -> None:
+    copied = replace(REVERTED, release=MIRROR, steps=(), zero=None)
+    assert copied.problems() == []
+    harmed = replace(copied, traffic=replace(CALM, failed=1))
+    assert any("users were to see nothing of it" in problem for problem in harmed.problems())
+
+
+def test_pinned_requests_count_while_the_pin_was_in_force() -> None:
+    answers = [
+        answer(100, "web-old-1"),
+        answer(200, "web-new-1"),
+        answer(300, "web-old-1"),
+        answer(400, "web-old-1"),
+    ]
+    assert pinned(answers, "new", 1.5, 3.5) == Pinned(2, 1)
+    assert pinned(answers, "new", 1.5, None) == Pinned(3, 2)
+    assert pinned(answers, "new", None, None) == Pinned(0, 0)

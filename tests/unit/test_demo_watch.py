@@ -161,3 +161,20 @@ def test_a_release_that_did_not_end_tells_what_the_rollout_said_last() -> None:
     record = watch.record(GOOD)
     assert (record.outcome, record.reason) == ("", "paused: no evidence")
     assert replace(record, steps=()).problems()
+
+
+def test_a_record_tells_what_became_of_pinned_requests_while_our_routes_were_there() -> None:
+    watch = watching(status("Healthy"), since=100)
+    watch.pinned = load()
+    watch.sight.rollout = status("Progressing", canary=NEW)
+    watch.moment()
+    watch.sight.pinned = [(90.0, False), (105.0, True), (120.0, False)]
+    old, new = f"web-{OLD}-1", f"web-{NEW}-1"
+    watch.pinned.answers += [answer(103, old), answer(110, new), answer(115, old), answer(130, old)]
+    watch.load.answers += [answer(106, new), answer(125, new)]
+    watch.sight.weights = [(90.0, 0), (120.0, 25)]
+    watch.clock = lambda: 140.0
+    record = watch.record(GOOD)
+    assert record.pinned is not None
+    assert (record.pinned.requests, record.pinned.wrong) == (2, 1)
+    assert record.early == 1
