@@ -14,13 +14,13 @@ import aiohttp
 from bench import lab, report
 from bench.errors import BenchError
 from bench.figures import BY_NAME, KEYS, Figure
-from bench.scenes import bad, good, idle, live, lost, revert
+from bench.scenes import bad, bluegreen, good, idle, live, lost, revert
 from e2e.localcluster import LocalClusterError
 from e2e.localcluster.kube import KubeError
 from e2e.localcluster.layout import REPOSITORY
 from e2e.localcluster.progress import Progress
 
-SCENES: Sequence[ModuleType] = (live, lost, revert, bad, idle, good)
+SCENES: Sequence[ModuleType] = (live, lost, revert, bad, idle, bluegreen, good)
 """The short ones first."""
 QUICK = REPOSITORY / "build" / "bench-quick.json"
 FAILURES = (BenchError, KubeError, LookupError, AssertionError, aiohttp.ClientError, OSError, TimeoutError)

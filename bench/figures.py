@@ -66,6 +66,13 @@ KEYS = (
         Target(">=", 1),
     ),
     Key("max_pods_ratio", "pods ÷ replicas, at the worst moment", Target("<=", 2)),
+    Key(
+        "bluegreen_failed_requests",
+        "blue-green switches at 200 requests/s through Envoy: failed requests",
+        Target("<=", 0),
+    ),
+    Key("bluegreen_skew_ms", "last old answer − first new answer of a blue-green switch, ms", None),
+    Key("pin_wrong_version", "pinned requests that stable answered during releases", Target("<=", 0)),
 )
 BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 
