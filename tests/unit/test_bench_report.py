@@ -10,7 +10,7 @@ import pytest
 
 from bench.figures import BY_NAME, KEYS, Figure, Target, percentile
 from bench.report import entry, table, version_in, versions, write
-from bench.scenes import bad, good, idle, live, lost, revert
+from bench.scenes import bad, bluegreen, good, idle, live, lost, revert
 from bench.scenes.live import weights_in
 
 
@@ -41,12 +41,12 @@ def test_a_percentile_is_one_of_the_values(q: float, value: float) -> None:
 
 
 def test_each_key_is_measured_by_one_scene() -> None:
-    measured = [name for scene in (bad, good, idle, live, lost, revert) for name in scene.NAMES]
+    measured = [name for scene in (bad, bluegreen, good, idle, live, lost, revert) for name in scene.NAMES]
     assert sorted(measured) == sorted(key.name for key in KEYS)
 
 
 def test_the_definition_of_each_figure_stands_in_its_scene() -> None:
-    for scene in (bad, good, idle, live, lost, revert):
+    for scene in (bad, bluegreen, good, idle, live, lost, revert):
         text = scene.measure.__doc__ or ""
         assert all(name in text for name in scene.NAMES)
 
