@@ -75,15 +75,21 @@ def _note_verdict(o: Observed, facts: Facts) -> Facts:
 
 
 def _note_share(o: Observed, facts: Facts) -> Facts:
-    """`reached` follows the share read back, up to what the stage grants."""
+    """`reached` follows the share read back, up to what the stage grants.
+
+    A share that rose, or pinned routes and copies that are there now, begin the stage's stretch anew: between
+    the status that granted them and their write there may have been a crash, and any time, in which the
+    canary was sent what the stage before gave it.
+    """
     if facts.stage < 0 or is_.foreign_pins(o, facts):
         return facts
     low = min(is_.canary_share(o, facts)[0], is_.desired_weight(facts))
-    facts = replace(facts, reached=low) if low > facts.reached else facts
+    if low > facts.reached:
+        facts = begin_stretch(replace(facts, reached=low), o.now)
     want = is_.wanted(facts)
     if o.traffic is None or facts.fed or not (want.mirror or want.header_pins):
         return facts
-    return replace(facts, fed=True) if is_.feeds(o.traffic, want) else facts
+    return begin_stretch(replace(facts, fed=True), o.now) if is_.feeds(o.traffic, want) else facts
 
 
 def _note_shortage(o: Observed, facts: Facts) -> Facts:

@@ -114,6 +114,13 @@ def feeds(t: Traffic, want: SetTraffic) -> bool:
     )
 
 
+def share_withheld(o: Observed, facts: Facts) -> bool:
+    """Whether what the present stage sends was not read back yet, with pods enough: its time has not begun."""
+    want, w = wanted(facts), o.workload
+    missing = facts.reached < want.weight or (not facts.fed and bool(want.mirror or want.header_pins))
+    return missing and w is not None and 0 < ready(o) >= carried(want.weight, w.replicas)
+
+
 def short_of_pods(o: Observed, facts: Facts) -> int | None:
     """The lower share that the ready canary pods still carry, None if they are enough for the stage.
 

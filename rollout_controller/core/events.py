@@ -178,7 +178,7 @@ def hold_by_itself(o: Observed, f: Facts, a: Agenda) -> tuple[PausedBy, str] | N
     if o.policy.paused:
         return PausedBy.SPEC, "spec.paused is true"
     stage = f.at
-    if stage is None or f.since is None or f.approved is not None:
+    if stage is None or f.since is None or f.approved is not None or is_.share_withheld(o, f):
         return None
     if _unclear_for_too_long(o, f, "Pause", a):
         return PausedBy.INCONCLUSIVE, _unclear_words(o)
@@ -198,7 +198,7 @@ def _unclear_for_too_long(o: Observed, f: Facts, then: str, a: Agenda) -> bool:
         return False
     if stage is None or not stage.gate or f.since is None or f.approved is not None:
         return False
-    if f.gate == "pass":
+    if f.gate == "pass" or is_.share_withheld(o, f):
         return False
     begun = f.since + o.timing.settle
     if f.gate == "inconclusive" and f.gate_since is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
@@ -20,7 +21,7 @@ from tests.support import mesh
 from tests.support.deployments import same_but_hash
 from tests.support.replicasets import KUBELET, TEMPLATE_HASH, alive, controller_of, images_of
 from tests.support.simulation import ROLLOUT, TIMING, Evidence, Pass
-from tests.support.world import Push, World, finalizers_of, when
+from tests.support.world import START, Push, World, finalizers_of, when
 
 OURS: Final = names.FIELD_MANAGER
 NATIVE: Final = frozenset({"kube-controller-manager", "replicaset-controller", "garbage-collector", KUBELET})
@@ -116,7 +117,10 @@ class Laws:
         )
 
     def _check_advance(self, world: World, old: Json, new: Json) -> None:
-        """Laws 3 and 9: a stage is left for the next one from a settled world, on a pass, after its time."""
+        """Laws 3 and 9: a stage is left for the next one from a settled world, on a pass, after its time.
+
+        Its time begins with `since`, but not before its share was granted to the proxies.
+        """
         was, now = old.get("stage") or {}, new.get("stage") or {}
         index = was.get("index", -1)
         promoted = new.get("phase") == "Promoting" and old.get("phase") == "Progressing"
@@ -129,7 +133,7 @@ class Laws:
         if was.get("approved"):
             return
         demand(self.evidence.passes(index), 9, f"stage {index} is left without a pass")
-        held = world.now - when(was["since"])
+        held = world.now - max(when(was["since"]), _raised_to(world, plan["weight"]))
         least = self.timing.settle + max(parse_duration(plan["minDuration"]), self.evidence.after)
         demand(held >= least, 3, f"stage {index} is left after {held}, before {least}")
 
@@ -158,6 +162,17 @@ def _check_rise(world: World, before: dict[str, mesh.Share], after: dict[str, me
         put_back = ref.kind is Kind.DESTINATION_RULE
         settled = put_back or relabelled is None or world.now - relabelled >= mesh.SUBSETS_LAG
         demand(settled, 3, f"{revision} gets {share} % before the proxies know its subset")
+
+
+def _raised_to(world: World, weight: int) -> datetime:
+    """When the canary subset was last given a share of at least this in every VirtualService."""
+    lowest = [min(mesh.route_weights(s).get("canary", 0) for s in push.services) for push in world.pushes]
+    raises = [
+        push.at
+        for (before, now), push in zip(pairwise(lowest), world.pushes[1:], strict=True)
+        if before < weight <= now
+    ]
+    return max(raises, default=START)
 
 
 def _relabels(world: World) -> list[Push]:

@@ -170,3 +170,8 @@ def edit_spec(world: World, **fields: Any) -> None:
     """`kubectl patch rlt web`: other values for fields of its spec."""
     rollout = world.need(ROLLOUT)
     world.update(ROLLOUT, {**rollout, "spec": {**rollout["spec"], **fields}}, KUBECTL)
+
+
+def unclear(after: str, then: str) -> Json:
+    """An analysis that is unclear for at most so long, and what follows then."""
+    return {"checks": [{"errorRate": {"max": "1%"}}], "inconclusive": {"after": after, "then": then}}

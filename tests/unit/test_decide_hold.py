@@ -27,6 +27,7 @@ from tests.builders import (
     promoting,
     seconds,
     stage,
+    traffic,
     verdict,
 )
 
@@ -59,6 +60,27 @@ def test_a_stage_lasts_as_long_as_it_should_from_when_it_settled(index: int) -> 
     assert (
         decide(there).facts.stage == AT_25 if index == AT_5 else decide(there).facts.phase is Phase.PROMOTING
     )
+
+
+def test_a_stage_begins_once_its_share_was_read_back_however_late_that_is() -> None:
+    written_late = but(at_step(AT_25, "pass"), facts={"reached": 5})
+    d = decide(written_late)
+    assert (d.facts.stage, d.facts.reached, d.facts.since) == (AT_25, 25, NOW)
+    assert (d.facts.gate, d.facts.gate_since) == ("inconclusive", NOW)
+
+
+def test_a_stage_of_copies_begins_once_they_were_read_back() -> None:
+    plan = (stage(0, mirror=20), stage(100))
+    o = but(at_step(AT_5), facts={"plan": plan, "reached": 0}, traffic=but(traffic(0), mirror=(20, 20)))
+    d = decide(o)
+    assert (d.facts.stage, d.facts.fed, d.facts.since) == (0, True, NOW)
+
+
+@pytest.mark.parametrize("then", ["Pause", "Revert"])
+def test_a_stage_without_its_share_has_no_limits(then: Any) -> None:
+    refused = but(at_step(AT_25, "inconclusive"), traffic=traffic(5), facts={"reached": 5})
+    refused = but(refused, policy={"inconclusive_then": then, "max_duration": seconds(1)})
+    assert held_by(later(refused, 9 * UNCLEAR)) == (Phase.PROGRESSING, None)
 
 
 @pytest.mark.parametrize(
