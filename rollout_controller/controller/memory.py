@@ -5,17 +5,20 @@ Losing it, as a restart does, makes the next decisions later, never different.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rollout_controller.core.model import Hash, Traffic
+from rollout_controller.core.model import WRITE_FAILS, Finding, Hash, Traffic
 from rollout_controller.istio.reading import TrafficReading
+from rollout_controller.ports import Refused, Unavailable
 
 GATE_RETRY = timedelta(seconds=1)
 GATE_RETRY_LONGEST = timedelta(seconds=30)
 """From one dry run that was not held to the next: doubled from the first to the longest."""
 GATE_UNANSWERED = timedelta(seconds=30)
 """Longer than a pass: a dry run that hangs takes half of one's time."""
+PATIENCE = 5
+"""Tries in a row without an answer from which on a write counts as failing: some ten seconds of the queue."""
 
 
 @dataclass(slots=True)
@@ -34,9 +37,45 @@ class Gate:
         return Gate(self.uid, problem=problem, ask_at=now + pause, tries=self.tries + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """A write of ours that fails, in the words of its first try: what comes after may differ in numbers only.
+
+    `back` tells that users reach the canary until it is done.
+    """
+
+    where: str
+    verb: str
+    refused: bool
+    back: bool
+    message: str = field(compare=False)
+    tries: int = field(default=1, compare=False)
+
+    @property
+    def told(self) -> bool:
+        """Whether it is more than a call that got no answer."""
+        return self.refused or self.tries >= PATIENCE
+
+    @property
+    def finding(self) -> Finding:
+        """What a person is told of it."""
+        how = "refuses to" if self.refused else "does not get to"
+        return Finding(
+            code=WRITE_FAILS,
+            severity="warning",
+            object=self.where,
+            path="",
+            sentence=f"the API server {how} {self.verb} it: {self.message.removesuffix('.')}",
+            fix="Have the policy, webhook or right that stands in its way let it through; it is tried again.",
+        )
+
+
 @dataclass(slots=True)
 class Memory:
-    """The sightings of one Rollout: since when traffic is what it is, the gate, the last status write."""
+    """The sightings of one Rollout: since when traffic is what it is, the gate, the last status write.
+
+    `unwritten` is the write that failed in the last pass that came to it.
+    """
 
     weights: tuple[object, ...] | None = None
     weights_since: datetime | None = None
@@ -44,6 +83,7 @@ class Memory:
     subsets_since: datetime | None = None
     gate: Gate | None = None
     written_at: datetime | None = None
+    unwritten: Unwritten | None = None
 
     def sight(self, reading: TrafficReading, version: str, now: datetime) -> Traffic:
         """The reading with since when it is so, as far as we saw."""
@@ -62,3 +102,17 @@ class Memory:
             pinned_routes=reading.pinned_routes,
             mirror=reading.mirror,
         )
+
+    def could_not_write(self, problem: Refused | Unavailable, *, back: bool) -> bool:
+        """Note a write that failed; whether it is to be told now, as it was not before."""
+        refused = isinstance(problem, Refused)
+        new = Unwritten(str(problem.ref), problem.verb, refused, back, problem.message)
+        old = self.unwritten if self.unwritten == new else None
+        self.unwritten = replace(old, tries=old.tries + 1) if old is not None else new
+        return self.unwritten.told and (old is None or not old.told)
+
+    def all_written(self) -> bool:
+        """Note that no write failed or is wanted any more; whether something else was told of."""
+        told = self.unwritten is not None and self.unwritten.told
+        self.unwritten = None
+        return told

@@ -97,6 +97,7 @@ class Observer:
             command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
             verdict=self._verdicts.verdict(key),
             findings=(
+                *_unwritten(memory),
                 *snapshot.findings,
                 *_preflight(snapshot),
                 *_for_strategy(snapshot, facts, policy),
@@ -138,6 +139,11 @@ class Observer:
             unread=frozenset(Part),
         )
         return Sighting(observed, None, rollout)
+
+
+def _unwritten(memory: Memory) -> tuple[Finding, ...]:
+    unwritten = memory.unwritten
+    return (unwritten.finding,) if unwritten is not None and unwritten.told else ()
 
 
 def _preflight(snapshot: Snapshot) -> tuple[Finding, ...]:

@@ -17,8 +17,11 @@ from rollout_controller.controller.observe import Observer, Sighting, Verdicts
 from rollout_controller.controller.orphans import release, strays
 from rollout_controller.controller.result import PassResult
 from rollout_controller.controller.status import status_of, worth_writing
+from rollout_controller.core.conditions import canary_reached
 from rollout_controller.core.decide import decide
+from rollout_controller.core.display import still_reached
 from rollout_controller.core.model import (
+    WRITE_FAILS,
     Claim,
     Decision,
     Drop,
@@ -39,6 +42,7 @@ from rollout_controller.ports import (
     Kind,
     Notifier,
     Ref,
+    Refused,
     Unavailable,
 )
 
@@ -87,19 +91,23 @@ class Reconciler:
         astray = await self._astray(key, seen, live=False)
         if not astray and not self._anything(seen, decision, memory):
             self._judges.judge(key, seen, decision.facts)
-            return PassResult(wake_at=_earliest(decision.wake_at, self._look_again(seen, memory)))
+            again = _all_written(seen, memory)
+            return PassResult(_earliest(decision.wake_at, self._look_again(seen, memory)), again)
         seen = await self._observer.look(key, memory, live=True)
         if seen is None:
             return await self._forget(key)
         decision = decide(seen.observed)
         structlog.contextvars.bind_contextvars(stage=decision.display.step or "-")
         self._judges.judge(key, seen, decision.facts)
-        await self._write(seen, decision, memory)
-        if astray:
-            await release(self._cluster, key, await self._astray(key, seen, live=True))
-        return PassResult(
-            wake_at=_earliest(decision.wake_at, self._look_again(seen, memory)), again=bool(decision.effects)
-        )
+        try:
+            await self._write(seen, decision, memory)
+            if astray:
+                await release(self._cluster, key, await self._astray(key, seen, live=True))
+        except (Refused, Unavailable) as problem:
+            self._could_not_write(seen, decision, memory, problem)
+            raise
+        again = _all_written(seen, memory) or bool(decision.effects)
+        return PassResult(_earliest(decision.wake_at, self._look_again(seen, memory)), again)
 
     async def _forget(self, key: Key) -> PassResult:
         """The Rollout is gone: the Deployments that it labelled are given back."""
@@ -171,6 +179,17 @@ class Reconciler:
             log.info(notice.message, event_reason=notice.reason, phase=decision.facts.phase.value)
             self._notifier.notify(writer.rollout, notice.type, notice.reason, notice.message)
 
+    def _could_not_write(
+        self, seen: Sighting, decision: Decision, memory: Memory, problem: Refused | Unavailable
+    ) -> None:
+        """One Event for each write that fails; one more if it is what users wait for to be sent back."""
+        facts = decision.facts
+        back = facts.phase is Phase.REVERTING and canary_reached(seen.observed, facts)
+        if memory.could_not_write(problem, back=back) and memory.unwritten is not None:
+            finding = memory.unwritten.finding
+            words = still_reached(finding) if back else str(finding)
+            self._notifier.notify(seen.rollout, "Warning", WRITE_FAILS, words)
+
     async def _claim(self, writer: RolloutWriter, decision: Decision, safe: bool) -> ClusterError | None:
         """A failed claim ends the pass, but for an abort: it acts all the same, and is claimed later."""
         for effect in decision.effects:
@@ -200,6 +219,14 @@ class Reconciler:
             return problem
         memory.written_at = seen.observed.now
         return None
+
+
+def _all_written(seen: Sighting, memory: Memory) -> bool:
+    """Forget the write that failed, as it was done or is not wanted any more; whether the status tells of it.
+
+    What could not be read may still ask for it.
+    """
+    return not seen.observed.unread and memory.all_written()
 
 
 def _status(seen: Sighting, decision: Decision) -> Json:

@@ -39,6 +39,7 @@ def learn(o: Observed, facts: Facts) -> Facts:
         facts = Facts(token=facts.token, history=facts.history, previous=facts.previous)
     if facts.phase not in _IN_STAGE or is_.handed_over(o):
         return facts
+    facts = _note_hindrance(o, facts)
     facts = _note_verdict(o, facts)
     facts = _note_share(o, facts)
     if is_.lowered_outside(o, facts):
@@ -64,6 +65,13 @@ def _whole(facts: Facts) -> bool:
         return False
     begun = -1 if facts.since is None else facts.last
     return facts.phase not in _IN_STAGE or (bool(facts.plan) and -1 <= facts.stage <= begun)
+
+
+def _note_hindrance(o: Observed, facts: Facts) -> Facts:
+    """Nobody is late who could not be asked for: while a write of ours fails, new pods are not waited for."""
+    if o.unwritten is None or facts.lowered_to is not None:
+        return facts
+    return replace(facts, waiting_since=None)
 
 
 def _note_verdict(o: Observed, facts: Facts) -> Facts:
@@ -126,8 +134,10 @@ def note_waiting(o: Observed, facts: Facts, agenda: Agenda) -> Facts:
 
     Pods that come soon are waited for without a word: a fact is a write.
     """
-    if facts.phase is not Phase.PROGRESSING or facts.stage < 0 or facts.lowered_to is not None:
+    if facts.phase is not Phase.PROGRESSING or facts.lowered_to is not None or o.unwritten is not None:
         return facts
+    if facts.stage < 0:
+        return facts if facts.waiting_since is not None else replace(facts, waiting_since=o.now)
     waits = is_.leaving(o, facts, agenda) and is_.ready(o) < is_.next_pods(o, facts)
     if waits and facts.waiting_since is None:
         return replace(facts, waiting_since=o.now) if _patience_ends(o, facts, agenda) else facts

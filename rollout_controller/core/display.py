@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core.model import Display, Facts, Observed, PausedBy, Phase
+from rollout_controller.core.model import Display, Facts, Finding, Observed, PausedBy, Phase
 from rollout_controller.core.rollback import goes_back
 
 
@@ -32,7 +32,7 @@ def step(facts: Facts) -> str:
 def _message(o: Observed, facts: Facts) -> str:
     warning = next((str(f) for f in o.findings if f.severity == "warning"), "")
     words = _unread(o) if o.unread else _phase(o, facts)
-    return f"{words} ({warning})" if warning else words
+    return f"{words} ({warning})" if warning and warning not in words else words
 
 
 def _unread(o: Observed) -> str:
@@ -131,12 +131,19 @@ def _promoting(o: Observed, facts: Facts) -> str:
     return f"at 100 %: handing {facts.canary} over to the Deployment"
 
 
+def still_reached(unwritten: Finding) -> str:
+    """What is worse than all else: the way back was decided, and is not there."""
+    return f"users still reach the canary, as the way back is not written: {unwritten}"
+
+
 def _reverting(o: Observed, facts: Facts) -> str:
     if is_.handed_over(o):
         return _promoting(o, facts)
     if not is_.stable_serves(o) and is_.canary_reached(o, facts):
         kept = "so the canary keeps its share"
         return f"stable {facts.stable} has no ready pod to go back to, {kept}: {facts.reason}"
+    if is_.canary_reached(o, facts) and o.unwritten is not None:
+        return f"{still_reached(o.unwritten)}; {facts.reason}"
     if is_.canary_reached(o, facts):
         return f"sending everybody back to stable {facts.stable}: {facts.reason}"
     if o.workload is not None and o.workload.bereft:

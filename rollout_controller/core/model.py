@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 Hash = str
 """A revision: the value of its ReplicaSet's `pod-template-hash` label."""
@@ -290,6 +290,10 @@ class Finding:
         return f"{where}: {self.sentence}. {self.fix}" if self.fix else f"{where}: {self.sentence}"
 
 
+WRITE_FAILS: Final = "WriteFails"
+"""The code of the finding that tells of a write of ours that the API server does not take."""
+
+
 Verb = Literal["abort", "pause", "retry", "promote", "resume"]
 
 
@@ -408,6 +412,11 @@ class Observed:
     def error(self) -> Finding | None:
         """The first finding that holds a release, if any."""
         return next((f for f in self.findings if f.severity == "error"), None)
+
+    @property
+    def unwritten(self) -> Finding | None:
+        """What is told of a write of ours that fails, if one does."""
+        return next((f for f in self.findings if f.code == WRITE_FAILS), None)
 
 
 @dataclass(frozen=True, slots=True)
