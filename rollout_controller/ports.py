@@ -131,11 +131,12 @@ class Cluster(Protocol):
         """The object as the server stored it. Raises AlreadyExists, Refused, Unavailable."""
 
     async def patch(
-        self, ref: Ref, ops: Sequence[Json], *, status: bool = False, dry_run: bool = False
+        self, ref: Ref, ops: Sequence[Json], *, status: bool = False, dry_run: bool = False, manager: str = ""
     ) -> Json:
         """Apply a JSON patch (RFC 6902); the object afterwards. A failed `test` raises Conflict.
 
-        Raises Conflict, NotFound, Refused, Unavailable.
+        `manager` is the field manager that a dry run is made for, if not ours. Raises Conflict, NotFound,
+        Refused, Unavailable.
         """
 
     async def delete(self, ref: Ref, *, uid: str, resource_version: str | None = None) -> None:

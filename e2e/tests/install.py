@@ -66,6 +66,19 @@ def install_gate(kubectl: Kubectl) -> None:
         kubectl("delete", f"deployment/{name}", "--wait=false")
 
 
+def remove_keep(kubectl: Kubectl) -> None:
+    """Delete the policy that keeps a held Deployment held, and wait until it acts no more."""
+    kubectl("delete", "-f", str(GATE / "keep.yaml"))
+    name = f"keep-probe-{os.getpid()}"
+    kubectl("apply", "-f", "-", stdin=deployment(name=name))
+    try:
+        kubectl("set", "image", f"deployment/{name}", "web=web:2")
+        resume = ("patch", f"deployment/{name}", "-p", '{"spec":{"paused":false}}', "--dry-run=server")
+        until("un-pausing not to be refused", lambda: kubectl.try_(*resume).code == 0)
+    finally:
+        kubectl("delete", f"deployment/{name}", "--wait=false")
+
+
 def remove_crd(kubectl: Kubectl) -> None:
     """Delete the CRD and wait until Rollouts are no longer served."""
     kubectl("delete", "-f", str(CRD), "--ignore-not-found")

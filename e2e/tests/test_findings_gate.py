@@ -13,7 +13,7 @@ import pytest_asyncio
 from e2e.localcluster import LocalCluster, Settings
 from e2e.localcluster.kube import Kube
 from e2e.tests.controller import STASH, Controller
-from e2e.tests.install import established, install_crd, install_gate, remove_gate
+from e2e.tests.install import established, install_crd, install_gate, remove_gate, remove_keep
 from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
 from e2e.tests.world import HELD_BY, World, rollout
@@ -72,6 +72,36 @@ async def test_without_the_gate_nothing_is_released_until_it_is_applied(
         assert found["metadata"].get("annotations", {}).get(HELD_BY) == "web"
         await world.until(lambda s: bool(s.get("history")), "the release to be over")
         await world.assert_at_rest("v3", replicas=0)
+        remove_gate(kubectl)
+        await controller.stop()
+        assert controller.defects()[:1] == []
+
+
+async def test_without_the_policy_that_keeps_versions_held_none_is_released_until_it_is_applied(
+    request: pytest.FixtureRequest, bare: LocalCluster, client: Kube, tmp_path: Path
+) -> None:
+    kubectl = Kubectl.of(bare, "default")
+    install_gate(kubectl)
+    remove_keep(kubectl)
+    async with Namespace.make(bare, client) as namespace:
+        controller = Controller(bare, namespace.name, tmp_path / "controller.log")
+        request.node.stash[STASH] = controller
+        world = World(namespace, controller)
+        await controller.start()
+        await controller.ready()
+        await world.apply(0, rollout())
+        await world.phase("Healthy")
+
+        await world.release("v2")
+        status = await world.phase("Invalid")
+        assert f"Deployment {namespace.name}/web spec.paused" in status["message"]
+        assert "keep.yaml is not in force" in status["message"]
+        await world.event("Invalid", "kubectl apply -k deploy/gate")
+        assert (await world.get("deployments"))["spec"]["paused"] is True
+
+        install_gate(kubectl)
+        await world.until(lambda s: bool(s.get("history")), "the release to be over")
+        await world.assert_at_rest("v2", replicas=0)
         remove_gate(kubectl)
         await controller.stop()
         assert controller.defects()[:1] == []

@@ -14,27 +14,37 @@ from rollout_controller.ports import Refused, Unavailable
 
 GATE_RETRY = timedelta(seconds=1)
 GATE_RETRY_LONGEST = timedelta(seconds=30)
-"""From one dry run that was not held to the next: doubled from the first to the longest."""
+"""From one dry run that did not prove the gate to the next: doubled from the first to the longest."""
 GATE_UNANSWERED = timedelta(seconds=30)
 """Longer than a pass: a dry run that hangs takes half of one's time."""
 PATIENCE = 5
 """Tries in a row without an answer from which on a write counts as failing: some ten seconds of the queue."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Gate:
-    """What dry runs of a template change said: that it is held, or why not, and when to ask again."""
+    """What dry runs said: that a new template is held, that a held one is kept; or why not, and when to ask
+    again."""
 
     uid: str = ""
     holds: bool = False
+    keeps: bool = False
     problem: str = ""
     ask_at: datetime | None = None
     tries: int = 0
 
-    def refused(self, problem: str, now: datetime) -> Gate:
-        """What is known after a dry run that was not held: ask again, less and less often."""
+    def answered(self) -> Gate:
+        """Nothing is asked at the moment, and nothing is known to be wrong."""
+        return replace(self, problem="", ask_at=None, tries=0)
+
+    def unproven(self, problem: str, now: datetime) -> Gate:
+        """What is known after a dry run that proved nothing: ask again, less and less often."""
         pause = min(GATE_RETRY * 2 ** min(self.tries, 10), GATE_RETRY_LONGEST)
-        return Gate(self.uid, problem=problem, ask_at=now + pause, tries=self.tries + 1)
+        return replace(self, problem=problem, ask_at=now + pause, tries=self.tries + 1)
+
+    def unanswered(self, now: datetime) -> Gate:
+        """What is known after a dry run without an answer: what was known before."""
+        return replace(self, ask_at=now + GATE_UNANSWERED, tries=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,8 +136,8 @@ class Reconciler:
         return memory.written_at is None or memory.written_at + REFRESH <= seen.observed.now
 
     def _look_again(self, seen: Sighting, memory: Memory) -> datetime | None:
-        """While a release runs its numbers are refreshed; while the gate does not hold, it is asked again."""
-        ask = memory.gate.ask_at if memory.gate is not None and not memory.gate.holds else None
+        """While a release runs its numbers are refreshed; while the gate is not proven, it is asked again."""
+        ask = memory.gate.ask_at if memory.gate is not None else None
         facts, now = seen.observed.facts, seen.observed.now
         if facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
             due = (memory.written_at or now) + REFRESH

@@ -67,10 +67,10 @@ class KubeCluster:
         return stored
 
     async def patch(
-        self, ref: Ref, ops: Sequence[Json], *, status: bool = False, dry_run: bool = False
+        self, ref: Ref, ops: Sequence[Json], *, status: bool = False, dry_run: bool = False, manager: str = ""
     ) -> Json:
         """See ports.Cluster."""
-        query = {"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
+        query = {"fieldManager": manager or FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})}
         path = f"{_path(ref)}/status" if status else _path(ref)
         resource = f"{ref.kind.plural}/status" if status else ref.kind.plural
         request = Request("patch", resource, "PATCH", path, query, list(ops), _JSON_PATCH)

@@ -37,7 +37,7 @@ def test_a_gate_that_does_not_hold_is_asked_less_and_less_often() -> None:
     gate, now = Gate("uid"), scene.shop().now
     pauses = []
     for _ in range(8):
-        gate = gate.refused("not in force", now)
+        gate = gate.unproven("not in force", now)
         assert gate.ask_at is not None
         pauses.append(gate.ask_at - now)
     assert pauses == sorted(pauses)

@@ -6,15 +6,18 @@ from rollout_controller.api import names
 from rollout_controller.ports import Json
 
 
-def admit(old: Json, new: Json, manager: str) -> Json:
-    """The Deployment as it is stored. Raises PermissionError with the words of the refusal."""
+def admit(old: Json, new: Json, manager: str, *, keep: bool = True) -> Json:
+    """The Deployment as it is stored; without `keep` only the first policy is there.
+
+    Raises PermissionError with the words of the refusal.
+    """
     if not (_label(old) or _label(new)):
         return new
     if new["spec"]["template"] != old["spec"]["template"]:
         new = _hold(new, _label(new) or _label(old) or "")
     held = old["spec"].get("paused", False) and names.HELD_BY in (old["metadata"].get("annotations") or {})
-    if held and manager != names.FIELD_MANAGER and not _stays_held(new):
-        raise PermissionError(f"Deployment {new['metadata']['name']} is held by its Rollout")
+    if keep and held and manager != names.FIELD_MANAGER and not _stays_held(new):
+        raise PermissionError(f"Deployment {new['metadata']['name']} is held by Rollout {_label(old)}")
     return new
 
 

@@ -163,6 +163,11 @@ def _believed(world: World) -> Hashable:
 def _remembered(memory: Memory | None, age: Any) -> Hashable:
     if memory is None:
         return None
-    gate = memory.gate and (memory.gate.holds, memory.gate.problem, age(memory.gate.ask_at))
+    gate = memory.gate and (
+        memory.gate.holds,
+        memory.gate.keeps,
+        memory.gate.problem,
+        age(memory.gate.ask_at),
+    )
     sighted = memory.weights, memory.subsets, age(memory.weights_since), age(memory.subsets_since)
     return *sighted, gate, memory.unwritten and (memory.unwritten.told, memory.unwritten.finding)

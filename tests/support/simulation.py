@@ -42,6 +42,7 @@ class Call:
     live: bool = True
     status: bool = False
     dry_run: bool = False
+    manager: str = ""
     labels: str = ""
     uid: str = ""
     resource_version: str | None = None
@@ -65,9 +66,8 @@ class Call:
             case "create":
                 return world.create(self.target.kind, self.body, FIELD_MANAGER)
             case "patch":
-                return world.patch(
-                    self.target, self.body, FIELD_MANAGER, status=self.status, dry_run=self.dry_run
-                )
+                manager = self.manager or FIELD_MANAGER
+                return world.patch(self.target, self.body, manager, status=self.status, dry_run=self.dry_run)
             case "delete":
                 world.delete(self.target, FIELD_MANAGER, uid=self.uid, resource_version=self.resource_version)
                 return None
@@ -91,9 +91,11 @@ class SimulatedCluster:
         return made
 
     async def patch(
-        self, ref: Ref, ops: Sequence[Json], *, status: bool = False, dry_run: bool = False
+        self, ref: Ref, ops: Sequence[Json], *, status: bool = False, dry_run: bool = False, manager: str = ""
     ) -> Json:
-        patched: Json = await Call("patch", ref, body=list(ops), status=status, dry_run=dry_run)
+        patched: Json = await Call(
+            "patch", ref, body=list(ops), status=status, dry_run=dry_run, manager=manager
+        )
         return patched
 
     async def delete(self, ref: Ref, *, uid: str, resource_version: str | None = None) -> None:

@@ -54,7 +54,8 @@ def ref_of(kind: Kind, obj: Json) -> Ref:
 
 @dataclass(slots=True)
 class World:
-    """All that exists. `broken` are images whose pods are not (or no longer) ready.
+    """All that exists. `broken` are images whose pods are not (or no longer) ready; without `keep` the gate
+    lacks the policy that keeps a held Deployment held.
 
     Pods take `readying` to become ready, and `ending` to be gone once deleted. `pushes` is what proxies were
     told, `on_write` is told of every write, `calm` the moment at which native controllers had nothing to do.
@@ -64,6 +65,7 @@ class World:
     objects: dict[Kind, dict[tuple[str, str], Json]] = field(default_factory=lambda: {k: {} for k in Kind})
     version: int = 100
     gate: bool = True
+    keep: bool = True
     broken: frozenset[str] = frozenset()
     readying: timedelta = timedelta(seconds=5)
     ending: timedelta = timedelta(seconds=5)
@@ -139,7 +141,7 @@ class World:
         keeps = _kept(old, new, status=status and ref.kind in _WITH_STATUS, kind=ref.kind)
         if ref.kind is Kind.DEPLOYMENT and not status and self.gate:
             try:
-                keeps = admission.admit(old, keeps, manager)
+                keeps = admission.admit(old, keeps, manager, keep=self.keep)
             except PermissionError as denied:
                 raise Refused(ref, "patch", str(denied)) from denied
         if keeps == old or dry_run:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from rollout_controller.api import FIELD_MANAGER, HELD_BY, LABEL
+from rollout_controller.controller.gate import KEPT
 
 GATE = Path(__file__).parents[2] / "deploy" / "gate"
 
@@ -42,6 +43,11 @@ def test_the_policies_use_the_controllers_names() -> None:
     held, stranger = (condition["expression"] for condition in keep["matchConditions"])
     assert f'oldObject.metadata.?annotations[?"{HELD_BY}"].hasValue()' in held
     assert stranger.endswith(f'!= "{FIELD_MANAGER}"')
+
+
+def test_a_refusal_by_the_gate_is_told_from_one_by_others() -> None:
+    (validation,) = documents("keep.yaml")[0]["spec"]["validations"]
+    assert KEPT in validation["messageExpression"]
 
 
 def test_everything_in_the_folder_is_applied() -> None:

@@ -187,6 +187,12 @@ async def test_no_connection_at_all_is_unavailable() -> None:
     await rest.close()
 
 
+async def test_a_dry_run_may_be_made_for_another_field_manager() -> None:
+    async with cluster(says(OBJECT)) as (c, server, _):
+        await c.patch(WEB, [], dry_run=True, manager="somebody")
+        assert dict(server.requests[0].query) == {"fieldManager": "somebody", "dryRun": "All"}
+
+
 async def test_every_write_bears_our_field_manager_and_a_dry_run_says_so() -> None:
     async with cluster(says(OBJECT, 201), says(OBJECT), says(OBJECT), says(OBJECT)) as (c, server, _):
         await create(c)
