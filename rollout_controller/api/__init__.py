@@ -19,7 +19,7 @@ from rollout_controller.api.names import (
     RUNNING_PHASES,
     VERSION,
 )
-from rollout_controller.api.parse import Problem, SpecError, parse_spec
+from rollout_controller.api.parse import Places, Problem, SpecError, parse_places, parse_spec
 from rollout_controller.api.quantities import (
     QuantityError,
     format_duration,
@@ -48,6 +48,7 @@ __all__ = [
     "RETRY",
     "RUNNING_PHASES",
     "VERSION",
+    "Places",
     "Problem",
     "QuantityError",
     "RolloutSpec",
@@ -57,5 +58,6 @@ __all__ = [
     "format_percentage",
     "parse_duration",
     "parse_percentage",
+    "parse_places",
     "parse_spec",
 ]

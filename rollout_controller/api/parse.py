@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rollout_controller.api.spec import RolloutSpec
+from rollout_controller.api.spec import Analysis, RolloutSpec, Traffic, Workload
 
 _FOUND_LENGTH: Final = 80
 
@@ -35,6 +35,30 @@ class SpecError(ValueError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a release takes place, of a spec that is wrong elsewhere; `analysis` if that part is right."""
+
+    workload: Workload
+    traffic: Traffic
+    analysis: Analysis | None = None
+
+
+def parse_places(raw: Mapping[str, Any]) -> Places | None:
+    """What a way back needs to know of a spec that parse_spec refuses, None if that part is wrong itself."""
+    if not isinstance(raw, Mapping):
+        return None
+    try:
+        workload = Workload.model_validate(raw.get("workload"))
+        traffic = Traffic.model_validate(raw.get("traffic"))
+    except ValidationError:
+        return None
+    try:
+        return Places(workload, traffic, Analysis.model_validate(raw.get("analysis")))
+    except ValidationError:
+        return Places(workload, traffic)
 
 
 def parse_spec(raw: Mapping[str, Any]) -> RolloutSpec:

@@ -47,6 +47,12 @@ class Job:
     drained: Mapping[Hash, Scope] = field(default_factory=lambda: MappingProxyType({}))
 
 
+def in_the_dark(sighting: Sighting, facts: Facts) -> bool:
+    """Whether it cannot be read how to judge a canary that is to be judged: then as before."""
+    snapshot = sighting.snapshot
+    return snapshot is None or (snapshot.spec.analysis is None and facts.phase in _JUDGED)
+
+
 def job_of(sighting: Sighting, facts: Facts, settle: timedelta) -> Job | None:
     """The job that these facts give, None while nothing is to be judged or drained."""
     if sighting.snapshot is None:
@@ -60,9 +66,9 @@ def _stretch(sighting: Sighting, facts: Facts, settle: timedelta) -> Stretch | N
     snapshot, observed, key = sighting.snapshot, sighting.observed, facts.key
     if snapshot is None or key is None or facts.phase not in _JUDGED or handed_over(observed):
         return None
-    if facts.stable is None or facts.at is None:
-        return None
     analysis = snapshot.spec.analysis
+    if facts.stable is None or facts.at is None or analysis is None:
+        return None
     return Stretch(
         key=key,
         scope=Scope.of(

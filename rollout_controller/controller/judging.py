@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from rollout_controller.controller.jobs import Job, Stretch, job_of
+from rollout_controller.controller.jobs import Job, Stretch, in_the_dark, job_of
 from rollout_controller.controller.looks import Looker, Memory, after_fault, next_look, next_question
 from rollout_controller.controller.observe import Sighting
 from rollout_controller.core.judge import Judgement, Look, Nothing, begin, fold
@@ -68,7 +68,7 @@ class Judging:
         """What a pass has seen and decided; nothing of it is judged any more if the Rollout is gone."""
         if sighting is None or facts is None:
             self.watch(key, None)
-        elif sighting.snapshot is not None:
+        elif not in_the_dark(sighting, facts):
             self.watch(key, job_of(sighting, facts, self._settle))
 
     def watch(self, key: Key, job: Job | None) -> None:

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Protocol
 
 from rollout_controller.api import names
-from rollout_controller.api.parse import SpecError, parse_spec
+from rollout_controller.api.parse import Places, SpecError, parse_places, parse_spec
+from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.controller.gate import check_gate
 from rollout_controller.controller.memory import Memory
 from rollout_controller.controller.policy import compile_policy
@@ -50,7 +51,7 @@ class Verdicts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One look at a Rollout; no snapshot if its spec cannot be used."""
+    """One look at a Rollout; no snapshot if its spec does not say of what."""
 
     observed: Observed
     snapshot: Snapshot | None
@@ -76,14 +77,19 @@ class Observer:
         if rollout is None:
             return None
         facts = facts_of(rollout.get("status") or {})
+        raw, policy, wrong = rollout.get("spec") or {}, None, tuple[Finding, ...]()
+        spec: RolloutSpec | Places | None
         try:
-            spec = parse_spec(rollout.get("spec") or {})
-        except SpecError as wrong:
+            spec = parse_spec(raw)
+            policy = compile_policy(spec)
+        except SpecError as error:
+            spec, wrong = parse_places(raw), _wrong_spec(rollout, error)
+        if spec is None:
             return self._unusable(rollout, facts, wrong)
         snapshot = await take(self._cluster, rollout, spec, live=live)
         now = self._clock.now()
         gate = await check_gate(self._cluster, snapshot.deployment, key, memory, now)
-        metadata, policy = rollout["metadata"], compile_policy(spec)
+        metadata = rollout["metadata"]
         observed = Observed(
             now=now,
             policy=policy,
@@ -98,6 +104,7 @@ class Observer:
             verdict=self._verdicts.verdict(key),
             findings=(
                 *_unwritten(memory),
+                *wrong,
                 *snapshot.findings,
                 *_preflight(snapshot),
                 *_for_strategy(snapshot, facts, policy),
@@ -110,20 +117,9 @@ class Observer:
         )
         return Sighting(observed, snapshot, rollout)
 
-    def _unusable(self, rollout: Json, facts: Facts, wrong: SpecError) -> Sighting:
-        """A stored spec that today's rules refuse: nothing is read and nothing moves until it is mended."""
+    def _unusable(self, rollout: Json, facts: Facts, wrong: tuple[Finding, ...]) -> Sighting:
+        """A spec that does not say where the release takes place: nothing is read, and nothing moves."""
         metadata = rollout["metadata"]
-        findings = tuple(
-            Finding(
-                code="InvalidSpec",
-                severity="error",
-                object=f"Rollout {metadata['namespace']}/{metadata['name']}",
-                path=problem.path,
-                sentence=f"expected {problem.expected}, found {problem.found}",
-                fix="Correct the field and apply the Rollout again.",
-            )
-            for problem in wrong.problems
-        )
         observed = Observed(
             now=self._clock.now(),
             policy=None,
@@ -135,10 +131,26 @@ class Observer:
             deleting="deletionTimestamp" in metadata,
             finalizer=names.FINALIZER in metadata.get("finalizers", ()),
             command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
-            findings=findings,
+            findings=wrong,
             unread=frozenset(Part),
         )
         return Sighting(observed, None, rollout)
+
+
+def _wrong_spec(rollout: Json, wrong: SpecError) -> tuple[Finding, ...]:
+    """A stored spec that today's rules refuse: nothing new begins until it is mended."""
+    metadata = rollout["metadata"]
+    return tuple(
+        Finding(
+            code="InvalidSpec",
+            severity="error",
+            object=f"Rollout {metadata['namespace']}/{metadata['name']}",
+            path=problem.path,
+            sentence=f"expected {problem.expected}, found {problem.found}",
+            fix="Correct the field and apply the Rollout again.",
+        )
+        for problem in wrong.problems
+    )
 
 
 def _unwritten(memory: Memory) -> tuple[Finding, ...]:
@@ -157,15 +169,17 @@ def _preflight(snapshot: Snapshot) -> tuple[Finding, ...]:
     )
 
 
-def _for_strategy(snapshot: Snapshot, facts: Facts, policy: Policy) -> Iterable[Finding]:
+def _for_strategy(snapshot: Snapshot, facts: Facts, policy: Policy | None) -> Iterable[Finding]:
     """A release that runs keeps the pins and stages that it began with."""
     runs = facts.phase in RUNNING
+    if not runs and policy is None:
+        return ()
     return strategy_findings(
         snapshot.routing,
         snapshot.virtual_services.values(),
         snapshot.destination_rule,
-        header_pins=facts.header_pins if runs else policy.header_pins,
-        mirrors=any(stage.mirror for stage in (facts.plan if runs else policy.stages)),
+        header_pins=facts.header_pins if runs or policy is None else policy.header_pins,
+        mirrors=any(stage.mirror for stage in (facts.plan if runs or policy is None else policy.stages)),
         at_rest=not runs,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rollout_controller.api import names
+from rollout_controller.api.parse import Places
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.core.model import Finding, Part
 from rollout_controller.istio.routing import Routing, our_host
@@ -23,7 +24,7 @@ class Snapshot:
     """
 
     rollout: Json
-    spec: RolloutSpec
+    spec: RolloutSpec | Places
     routing: Routing
     deployment: Json | None = None
     replica_sets: dict[str, Json] = field(default_factory=dict)
@@ -46,7 +47,7 @@ class Snapshot:
         return str(self.rollout["metadata"]["name"])
 
 
-async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec, *, live: bool) -> Snapshot:
+async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec | Places, *, live: bool) -> Snapshot:
     """Read every part that this Rollout names; what cannot be read is noted, never raised."""
     metadata = rollout["metadata"]
     taken = Snapshot(rollout, spec, Routing.of(metadata["namespace"], metadata["name"], spec))

@@ -7,10 +7,14 @@ yet" also says when to ask again.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import Facts, Observed, Part, Phase, Pods, SetTraffic, Stage, Traffic
 from rollout_controller.core.stages import affordable, carried, need
+
+DRAIN: Final = timedelta(seconds=30)
+"""The usual `spec.drain`, where the spec cannot be used."""
 
 
 def deployment_present(o: Observed) -> bool:
@@ -115,7 +119,7 @@ def feeds(t: Traffic, want: SetTraffic) -> bool:
 
 
 def share_withheld(o: Observed, facts: Facts) -> bool:
-    """Whether what the present stage sends was not read back yet, with pods enough: its time has not begun."""
+    """Whether what the present stage sends was not read back yet, with pods enough: it has not begun."""
     want, w = wanted(facts), o.workload
     missing = facts.reached < want.weight or (not facts.fed and bool(want.mirror or want.header_pins))
     return missing and w is not None and 0 < ready(o) >= carried(want.weight, w.replicas)
@@ -279,7 +283,7 @@ def quiet(o: Observed, revision: str, since: datetime, agenda: Agenda) -> bool:
     Metrics that say requests still arrive, or that were not asked yet, are waited for at most
     `quiet_limit`; metrics that have no answer are not waited for.
     """
-    if not agenda.due(since + (o.policy.drain if o.policy else timedelta(0))):
+    if not agenda.due(since + (o.policy.drain if o.policy else DRAIN)):
         return False
     return o.busy.get(revision, True) in {False, None} or agenda.due(since + o.timing.quiet_limit)
 

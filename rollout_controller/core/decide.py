@@ -14,6 +14,7 @@ from rollout_controller.core.model import (
     Facts,
     Notice,
     Observed,
+    Part,
     PauseDeployment,
 )
 from rollout_controller.core.plan import plan
@@ -33,7 +34,7 @@ def decide(o: Observed) -> Decision:
     effects = _command_effects(o, facts) + plan(o, facts, agenda, gone=step.gone)
     if facts != o.facts:
         agenda.ask_again(o.now)  # what follows from new facts is seen with them, not before
-    elif o.unread and o.policy is not None:
+    elif o.unread and (o.policy is not None or o.unread != frozenset(Part)):
         agenda.ask_again(o.now + o.timing.settle)  # nothing tells when a part can be read again
     return Decision(
         facts=facts,

@@ -9,7 +9,7 @@ from rollout_controller.core import conditions as is_
 from rollout_controller.core import events, refusals
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.bookkeeping import begin_stretch
-from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, PausedBy, Phase
+from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, Part, PausedBy, Phase
 from rollout_controller.core.rollback import goes_back_to, previous, straight_back
 from rollout_controller.core.table import TABLE, Cell, Event, State, To
 
@@ -111,7 +111,7 @@ def _take(step: Step, o: Observed, taken: _Taken, cell: To) -> None:
     elif cell is Cell.BY_TEMPLATE:
         _come_home(step, o)
     elif cell is Phase.REVERTING:
-        _revert(step, reason)
+        _revert(step, o, reason)
     elif cell is Phase.PAUSED:
         _pause(step, o, taken)
     elif cell is Phase.PROGRESSING:
@@ -175,8 +175,12 @@ def _why_promoted(facts: Facts) -> str:
     return "the last step passed" if facts.approved is None else "promoted by command"
 
 
-def _revert(step: Step, reason: str) -> None:
+def _revert(step: Step, o: Observed, reason: str) -> None:
     f = step.facts
+    words = f"everybody goes back to {f.stable}: {reason}"
+    if Part.VIRTUAL_SERVICE in o.unread and f.stage >= 0:
+        why = o.error if o.policy is None and o.error is not None else "the VirtualServices cannot be read"
+        words = f"users still reach the canary until this is cured: {why}; then {words}"
     step.facts = replace(
         f,
         phase=Phase.REVERTING,
@@ -187,7 +191,7 @@ def _revert(step: Step, reason: str) -> None:
         lowered_to=None,
         reached=0,
     )
-    step.notices.append(Notice("Warning", "Reverting", f"everybody goes back to {f.stable}: {reason}"))
+    step.notices.append(Notice("Warning", "Reverting", words))
 
 
 def _come_home(step: Step, o: Observed) -> None:
@@ -198,7 +202,7 @@ def _come_home(step: Step, o: Observed) -> None:
         return
     if f.canary is not None:
         step.facts = f = _remember(f, o, "Reverted")
-    if o.workload is None or o.policy is None or not is_.deployment_present(o):
+    if o.workload is None or not is_.deployment_present(o):
         step.facts = _forget(f, Phase.INITIALIZING)
     elif o.workload.target == f.stable:
         step.facts = _forget(f, Phase.HEALTHY)
@@ -206,6 +210,8 @@ def _come_home(step: Step, o: Observed) -> None:
     elif o.workload.target == f.canary:
         step.facts = replace(_forget(f, Phase.REVERTED), canary=f.canary, reason=f.reason)
         step.notices.append(Notice("Warning", "Reverted", f"canary {f.canary} is gone: {f.reason}"))
+    elif o.policy is None:
+        step.facts = _forget(f, Phase.INITIALIZING)
     else:
         _begin(step, o, f"new revision {o.workload.target}")
 

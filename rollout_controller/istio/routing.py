@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
+from rollout_controller.api.parse import Places
 from rollout_controller.api.spec import IstioTraffic, RolloutSpec, VirtualServiceRef
 from rollout_controller.core.patch import Json
 
@@ -82,7 +83,7 @@ class Routing:
     rollout: str = ""
 
     @classmethod
-    def of(cls, namespace: str, name: str, spec: RolloutSpec) -> Self:
+    def of(cls, namespace: str, name: str, spec: RolloutSpec | Places) -> Self:
         """The routing of the Rollout of this namespace and name."""
         istio: IstioTraffic = spec.traffic.istio
         rule, services = istio.destination_rule, istio.services

@@ -1,11 +1,12 @@
 """The spec as it is read back from the API server, which may have stored it under older rules."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from e2e.tests.crd_objects import MINIMAL, UNKNOWN, WRONG, Wrong, rollout
-from rollout_controller.api import RolloutSpec, SpecError, parse_spec
+from rollout_controller.api import RolloutSpec, SpecError, parse_places, parse_spec
 from rollout_controller.api.spec import Step
 
 
@@ -80,6 +81,27 @@ def test_every_wrong_field_is_told_at_once() -> None:
 def test_what_is_no_spec_at_all_is_a_spec_error(raw: object) -> None:
     with pytest.raises(SpecError, match=r"^spec"):
         parse_spec(raw)  # type: ignore[arg-type] # what was stored may be anything
+    assert parse_places(raw) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"minDuration": "soon"}, {"typo": 1}, {"strategy.canary.steps": []}, {"analysis.checks": []}],
+    ids=str,
+)
+def test_where_a_release_takes_place_is_known_of_a_spec_that_is_wrong_elsewhere(changes: Any) -> None:
+    raw, right = rollout(changes)["spec"], parse_spec(MINIMAL["spec"])
+    with pytest.raises(SpecError):
+        parse_spec(raw)
+    places = parse_places(raw)
+    assert places is not None
+    assert (places.workload, places.traffic) == (right.workload, right.traffic)
+    assert places.analysis == (None if "analysis.checks" in changes else right.analysis)
+
+
+@pytest.mark.parametrize("changes", [{"workload": {}}, {"traffic.istio.virtualServices": []}], ids=str)
+def test_places_that_are_wrong_themselves_are_not_guessed(changes: Any) -> None:
+    assert parse_places(rollout(changes)["spec"]) is None
 
 
 def test_a_spec_cannot_be_changed() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.api.parse import parse_spec
-from rollout_controller.controller.jobs import Job, Stretch, job_of
+from rollout_controller.api.parse import Places, parse_spec
+from rollout_controller.controller.jobs import Job, Stretch, in_the_dark, job_of
 from rollout_controller.controller.observe import Sighting
 from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.core.judge_checks import ErrorRate, Latency
@@ -63,6 +63,13 @@ def sighting(observed: Observed, *raw_pods: Json) -> Sighting:
     )
     snapshot = Snapshot(rollout, spec, Routing.of("shop", "web", spec), pods=list(raw_pods))
     return Sighting(observed, snapshot, rollout)
+
+
+def without_analysis(seen: Sighting) -> Sighting:
+    """The same, with an analysis in the spec that cannot be read."""
+    assert seen.snapshot is not None
+    places = Places(seen.snapshot.spec.workload, seen.snapshot.spec.traffic)
+    return replace(seen, snapshot=replace(seen.snapshot, spec=places))
 
 
 def pod(name: str, revision: str, *, ready: str = "True", since: str = "2030-01-01T11:59:00Z") -> Json:
@@ -150,12 +157,21 @@ def test_failures_told_by_the_status_are_passed_on() -> None:
     assert judged(but(at_step(AT_25), facts={"failures": 2})).failures == 2
 
 
+def test_a_way_back_is_followed_whatever_the_analysis() -> None:
+    seen = without_analysis(sighting(reverting()))
+    assert not in_the_dark(seen, seen.observed.facts)
+    found = job_of(seen, seen.observed.facts, SETTLE)
+    assert found is not None
+    assert found.drained.keys() == {"new", "old"}
+
+
 def test_a_spec_that_became_unusable_leaves_the_verdict_and_a_rollout_that_is_gone_takes_it_along() -> None:
     async def main() -> None:
         judging = Bench.of(prometheus()).judging
         world = at_step(AT_25)
         judging.judge(KEY, sighting(world), world.facts)
         judging.judge(KEY, replace(sighting(world), snapshot=None), world.facts)
+        judging.judge(KEY, without_analysis(sighting(world)), world.facts)
         verdict = judging.verdict(KEY)
         assert verdict is not None
         assert verdict.key == world.facts.key
