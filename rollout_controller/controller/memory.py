@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rollout_controller.core.model import WRITE_FAILS, Finding, Hash, Traffic
+from rollout_controller.core.model import WRITE_FAILS, Finding, Hash, HeaderPin, Stage, Traffic
 from rollout_controller.istio.reading import TrafficReading
 from rollout_controller.ports import Refused, Unavailable
 
@@ -19,6 +19,10 @@ GATE_UNANSWERED = timedelta(seconds=30)
 """Longer than a pass: a dry run that hangs takes half of one's time."""
 PATIENCE = 5
 """Tries in a row without an answer from which on a write counts as failing: some ten seconds of the queue."""
+
+
+Strategy = tuple[tuple[Stage, ...], tuple[HeaderPin, ...]]
+"""The stages and header pins that a release would get if it began now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ class Unwritten:
 class Memory:
     """The sightings of one Rollout: since when traffic is what it is, the gate, the last status write.
 
-    `unwritten` is the write that failed in the last pass that came to it.
+    `unwritten` is the write that failed in the last pass that came to it, `strategy` what the spec said when
+    the status was last written.
     """
 
     weights: tuple[object, ...] | None = None
@@ -94,6 +99,7 @@ class Memory:
     gate: Gate | None = None
     written_at: datetime | None = None
     unwritten: Unwritten | None = None
+    strategy: Strategy | None = None
 
     def sight(self, reading: TrafficReading, version: str, now: datetime) -> Traffic:
         """The reading with since when it is so, as far as we saw."""

@@ -34,6 +34,7 @@ from rollout_controller.core.model import (
     Traffic,
     Verdict,
 )
+from rollout_controller.core.rollback import as_begun
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.reading import read_traffic
@@ -114,6 +115,7 @@ class Observer:
             busy=self._verdicts.busy(key),
             absent=frozenset(snapshot.absent),
             unread=frozenset(snapshot.unread),
+            edited=_edited(rollout, facts, policy, memory),
         )
         return Sighting(observed, snapshot, rollout)
 
@@ -135,6 +137,16 @@ class Observer:
             unread=frozenset(Part),
         )
         return Sighting(observed, None, rollout)
+
+
+def _edited(rollout: Json, facts: Facts, policy: Policy | None, memory: Memory) -> bool:
+    """Whether an edit of the spec that no status tells of yet changed what the running release began with."""
+    seen = (rollout.get("status") or {}).get("observedGeneration")
+    if policy is None or facts.phase not in RUNNING or seen == rollout["metadata"].get("generation"):
+        return False
+    if memory.strategy == (policy.stages, policy.header_pins):
+        return False
+    return not (as_begun(facts, policy.stages) and facts.header_pins == policy.header_pins)
 
 
 def _wrong_spec(rollout: Json, wrong: SpecError) -> tuple[Finding, ...]:

@@ -218,6 +218,8 @@ class Reconciler:
             log.warning("status not written, going back all the same", error=str(problem))
             return problem
         memory.written_at = seen.observed.now
+        policy = seen.observed.policy
+        memory.strategy = (policy.stages, policy.header_pins) if policy is not None else None
         return None
 
 

@@ -7,6 +7,7 @@ from rollout_controller.core import conditions as is_
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
 from rollout_controller.core.model import (
+    RUNNING,
     Claim,
     Decision,
     Drop,
@@ -16,6 +17,7 @@ from rollout_controller.core.model import (
     Observed,
     Part,
     PauseDeployment,
+    Phase,
 )
 from rollout_controller.core.plan import plan
 
@@ -57,7 +59,7 @@ def _command_effects(o: Observed, facts: Facts) -> list[Effect]:
 
 
 def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
-    """What is worth an Event although the phase stays: shortage, interference, ignored commands."""
+    """What is worth an Event although the phase stays: shortage, interference, edits, ignored commands."""
     before, told = o.facts, []
     if facts.shortages > before.shortages and facts.lowered_to is not None:
         words = f"canary pods are missing: its share is lowered to {facts.lowered_to} %"
@@ -68,6 +70,11 @@ def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
     if PauseDeployment() in effects and o.workload is not None and not o.workload.paused:
         who = f'field manager "{o.workload.changed_by}"' if o.workload.changed_by else "somebody"
         told.append(Notice("Warning", "PausedAgain", f"{who} un-paused the Deployment while a release runs"))
+    if o.edited and facts.phase in RUNNING and facts.phase is not Phase.REVERTING:
+        words = (
+            "this release goes on with the steps that it began with; the edit counts from the next release"
+        )
+        told.append(Notice("Normal", "StrategyEdited", words))
     command = o.command
     if command is not None and not command.claimed and command.ignored:
         words = f"{', '.join(command.ignored)} dropped: {command.verb} came with it"

@@ -389,7 +389,8 @@ class Observed:
 
     `busy` tells per revision whether its pods were still sent requests when metrics were last asked:
     True or False as measured, None if metrics have no answer; a revision that is missing was not asked
-    about yet. `absent` parts do not exist (404), `unread` parts could not be read just now.
+    about yet. `absent` parts do not exist (404), `unread` parts could not be read just now. `edited` says
+    that the running release's strategy was edited, and that nobody was told yet.
     """
 
     now: datetime
@@ -407,6 +408,7 @@ class Observed:
     busy: Mapping[Hash, bool | None] = field(default_factory=lambda: MappingProxyType({}))
     absent: frozenset[Part] = frozenset()
     unread: frozenset[Part] = frozenset()
+    edited: bool = False
 
     @property
     def error(self) -> Finding | None:

@@ -53,6 +53,11 @@ def straight_back(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
     return tuple(replace(last, name=ROLLBACK, weight=100, scale=100, approval=False) for last in stages[-1:])
 
 
+def as_begun(facts: Facts, stages: tuple[Stage, ...]) -> bool:
+    """Whether a strategy with these stages would still give the release that runs its plan."""
+    return facts.plan == (straight_back(stages) if goes_back(facts) else stages)
+
+
 def goes_back(facts: Facts) -> bool:
     """Whether the release that runs has such a plan."""
     return any(stage.name == ROLLBACK for stage in facts.plan)
