@@ -22,6 +22,11 @@ def deployment_present(o: Observed) -> bool:
     return o.workload is not None and Part.DEPLOYMENT not in o.absent
 
 
+def subsets_present(o: Observed) -> bool:
+    """Whether there is what both sides are told apart by: the DestinationRule, or both Services."""
+    return not {Part.DESTINATION_RULE, Part.SERVICE} & o.absent
+
+
 def canary_share(o: Observed, facts: Facts) -> tuple[int, int]:
     """The lowest and highest share of the canary's revision, (0, 0) without canary or traffic."""
     if o.traffic is None or facts.canary is None:

@@ -35,8 +35,10 @@ from rollout_controller.core.takeback import initialize, leave, revert, without_
 def plan(o: Observed, facts: Facts, agenda: Agenda, *, gone: bool) -> list[Effect]:
     """The effects that this world needs now, in the order in which they must be tried."""
     effects = leave(o, facts) if gone else _towards_goal(o, facts, agenda)
-    if {Part.DESTINATION_RULE, Part.SERVICE} & o.absent:
+    if Part.DESTINATION_RULE in o.absent:
         return [e for e in effects if not isinstance(e, Pin)]
+    if Part.SERVICE in o.absent:  # the other one has its pin taken off all the same
+        return [e for e in effects if not isinstance(e, Pin) or e == Pin(None, None)]
     return effects
 
 

@@ -36,7 +36,7 @@ from tests.builders import (
 
 ABORT = command("abort")
 HOME: list[Effect] = [SetTraffic(0)]
-PIN_BACK = Pin("old", "new")
+PIN_BACK, UNPIN = Pin("old", "new"), Pin(None, None)
 
 
 def towards_home(o: Observed) -> list[Effect]:
@@ -122,6 +122,23 @@ def test_pins_are_not_written_into_a_destination_rule_that_is_not_there() -> Non
         absent=frozenset({Part.DESTINATION_RULE}),
     )
     assert towards_home(gone) == HOME
+
+
+@pytest.mark.parametrize(
+    ("part", "pins"), [(Part.DESTINATION_RULE, (None, None)), (Part.SERVICE, ("old", None))]
+)
+def test_the_canary_goes_although_what_tells_it_apart_is_not_there(
+    part: Part, pins: tuple[str | None, str | None]
+) -> None:
+    gone = but(reverting(), traffic=traffic(0, *pins), busy={"new": False}, absent=frozenset({part}))
+    assert decide(gone).effects == (Scale("web-new", 0),)
+
+
+def test_one_service_keeps_no_pin_when_the_other_is_not_there() -> None:
+    gone = but(reverting(), traffic=traffic(0, "old", None), absent=frozenset({Part.SERVICE}))
+    assert decide(but(gone, workload={"canary": None})).effects == (UNPIN,)
+    held = but(at_step(AT_25), traffic=traffic(25, "old", None), absent=gone.absent)
+    assert of_kind(decide(held).effects, Pin) == ()
 
 
 def test_a_stable_subset_that_selects_a_canary_without_pods_is_put_right_at_once() -> None:
