@@ -17,6 +17,8 @@ from rollout_controller.core.model import (
     Effect,
     Facts,
     Finding,
+    HeaderMatch,
+    HeaderPin,
     Observed,
     PausedBy,
     Phase,
@@ -29,6 +31,7 @@ from rollout_controller.core.model import (
     Verdict,
     Workload,
 )
+from rollout_controller.core.stages import need
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SINCE = NOW - timedelta(minutes=4)
@@ -65,6 +68,22 @@ def stage(weight: int, **changes: Any) -> Stage:
 
 PLAN = (stage(5), stage(25), stage(50, approval=True), stage(100, min_duration=seconds(120)))
 AT_5, AT_25, AT_50, AT_100 = range(4)
+
+PIN: HeaderPin = (HeaderMatch("x-canary", "exact", "true"),)
+FED_PLAN = (
+    stage(0),
+    stage(0, mirror=20, scale=20),
+    stage(25, mirror=20),
+    stage(25),
+    stage(100, min_duration=seconds(120)),
+)
+"""With `PIN`: pinned users alone, copies too, then a share."""
+AT_PIN, AT_MIRROR, AT_BOTH, AT_SHARE, AT_ALL = range(5)
+BLUE_GREEN = (
+    stage(0, name="preview", scale=100, min_pods=1, mirror=10),
+    stage(100, name="live", min_pods=1, min_duration=seconds(120)),
+)
+AT_PREVIEW, AT_LIVE = range(2)
 
 
 def policy(**changes: Any) -> Policy:
@@ -172,19 +191,43 @@ def preparing() -> Observed:
     return but(healthy(), facts=facts, workload=_released(2), traffic=traffic(0), finalizer=True)
 
 
-def at_step(index: int, result: Literal["pass", "fail", "inconclusive"] | None = None) -> Observed:
+def at_step(
+    index: int,
+    result: Literal["pass", "fail", "inconclusive"] | None = None,
+    plan: tuple[Stage, ...] = PLAN,
+    header_pins: tuple[HeaderPin, ...] = (),
+) -> Observed:
     """In a stage for longer than it has to be, with the pods that the next one needs."""
-    weight = PLAN[index].weight
-    following = PLAN[min(index + 1, AT_100)].weight
-    wanted = max(2, -(-following * REPLICAS // 100))
+    at, wanted = plan[index], need(plan[min(index + 1, len(plan) - 1)], REPLICAS)
+    mesh = but(traffic(at.weight), mirror=(at.mirror, at.mirror))
     o = but(
         preparing(),
-        facts={"stage": index, "since": SINCE, "waiting_since": None, "reached": weight, "granted": wanted},
+        facts={
+            "plan": plan,
+            "stage": index,
+            "since": SINCE,
+            "waiting_since": None,
+            "reached": at.weight,
+            "granted": wanted,
+            "header_pins": header_pins,
+            "fed": True,
+        },
+        policy={"stages": plan, "header_pins": header_pins},
         workload=_released(wanted),
-        traffic=traffic(weight),
+        traffic=but(mesh, pinned_routes="ours" if header_pins else "none"),
         verdict=verdict(result, index) if result else None,
     )
     return but(o, facts={"gate": result, "gate_since": SINCE}) if result else o
+
+
+def fed_step(index: int, result: Literal["pass", "fail", "inconclusive"] | None = None) -> Observed:
+    """The same in a release with a header pin and mirrors."""
+    return at_step(index, result, FED_PLAN, (PIN,))
+
+
+def blue_green(index: int, result: Literal["pass", "fail", "inconclusive"] | None = None) -> Observed:
+    """The same in a blue-green release whose preview is pinned and gets copies."""
+    return at_step(index, result, BLUE_GREEN, (PIN,))
 
 
 def paused(by: PausedBy = PausedBy.COMMAND, index: int = AT_25) -> Observed:

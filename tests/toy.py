@@ -24,6 +24,7 @@ from rollout_controller.core.model import (
     Finalizer,
     Finding,
     HandOver,
+    HeaderPin,
     MakeCanary,
     Observed,
     PauseDeployment,
@@ -67,6 +68,8 @@ class Toy:
     labelled: bool = True
     sets: tuple[Set, ...] = (Set("old", "old", "deployment", 10),)
     weight: int = 0
+    mirror: int = 0
+    header_pins: tuple[HeaderPin, ...] = ()
     pins: tuple[str | None, str | None] = (None, None)
     weights_since: datetime = SINCE
     subsets_since: datetime = SINCE
@@ -101,6 +104,8 @@ class Toy:
                 self.weights_since,
                 self.subsets_since,
                 version=str(self.version),
+                pinned_routes=self._pinned_routes(),
+                mirror=(self.mirror, self.mirror),
             ),
             deleting=self.deleting,
             finalizer=self.finalizer,
@@ -109,6 +114,11 @@ class Toy:
             findings=self.findings,
             busy={s.hash: False for s in self.sets},
         )
+
+    def _pinned_routes(self) -> Literal["none", "ours", "other"]:
+        if not self.header_pins:
+            return "none"
+        return "ours" if self.header_pins == self.facts.header_pins else "other"
 
     def _workload(self) -> Workload:
         seen = {s.hash: self._pods(s) for s in self.sets}
@@ -195,16 +205,17 @@ class Toy:
                 self.sets = tuple(s for s in self.sets if s.name != name)
             case Pin(stable, canary):
                 self.relabel(stable, canary)
-            case SetTraffic(weight):
-                self.shift(weight)
+            case SetTraffic(weight, mirror, header_pins):
+                self.shift(weight, mirror, header_pins)
             case Scale(name, replicas):
                 self._change(name, count=replicas)
             case HandOver(name):
                 self._change(name, of="deployment")
 
-    def shift(self, weight: int) -> None:
-        if weight != self.weight:
-            self.weight, self.weights_since, self.version = weight, self.now, self.version + 1
+    def shift(self, weight: int, mirror: int = 0, header_pins: tuple[HeaderPin, ...] = ()) -> None:
+        if (weight, mirror, header_pins) != (self.weight, self.mirror, self.header_pins):
+            self.weight, self.mirror, self.header_pins = weight, mirror, header_pins
+            self.weights_since, self.version = self.now, self.version + 1
 
     def relabel(self, stable: str | None, canary: str | None) -> None:
         if (stable, canary) != self.pins:

@@ -57,17 +57,19 @@ def _abort(o: Observed, f: Facts, a: Agenda) -> str | None:
 
 def _lowered(o: Observed, f: Facts, a: Agenda) -> str:
     """Without a stranger it was a way back of ours that no status was told of; its cause still holds."""
+    taken = is_.starved(o, f) and is_.canary_share(o, f)[0] >= f.reached
     fall = f"from {f.reached} % to {is_.canary_share(o, f)[0]} %"
-    if is_.starved(o, f) and is_.canary_share(o, f)[0] >= f.reached:
-        return (
-            f"{is_.meddler(o)} took away what the canary is sent beside its share, which counts as an abort"
-        )
+    what = (
+        "took away what the canary is sent beside its share"
+        if taken
+        else f"lowered the canary's share {fall}"
+    )
     if o.traffic is not None and o.traffic.changed_by:
-        return f"{is_.meddler(o)} lowered the canary's share {fall}, which counts as an abort"
+        return f"{is_.meddler(o)} {what}, which counts as an abort"
     own = _failed(o, f, a) or _template_stable(o, f, a) or _template_new(o, f, a)
     if own is None and is_.ready(o) == 0 and Part.PODS not in o.unread:
         return _LOST
-    return own or f"the canary's share was lowered {fall}, which counts as an abort"
+    return own or f"{is_.meddler(o)} {what}, which counts as an abort"
 
 
 def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:

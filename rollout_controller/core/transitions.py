@@ -164,9 +164,9 @@ def _next(step: Step, o: Observed) -> None:
         failures=0,
         approved=None if f.approved == "step" else f.approved,
         waiting_since=None,
-        fed=False,
     )
-    step.facts = begin_stretch(entered, o.now)
+    fed = o.traffic is not None and is_.feeds(o.traffic, is_.wanted(entered))
+    step.facts = begin_stretch(replace(entered, fed=fed), o.now)
     words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {following.words}"
     step.notices.append(Notice("Normal", "StepStarted", words))
 
