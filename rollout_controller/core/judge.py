@@ -125,7 +125,9 @@ def fold(state: Judgement, look: Look | Nothing, thresholds: Thresholds, now: da
         return _failing(state, look, judged, absent, thresholds, now)
     lacking = [j for j in judged if j.outcome is not Outcome.WITHIN]
     if not lacking or (thresholds.weight == 0 and all(j.outcome is Outcome.LACKING for j in lacking)):
-        words = sentence(judged, look.remark) if not lacking else "no requests are sent to the canary here"
+        # Requests that headers pin to it may come all the same, but too few to go by.
+        idle = "this step gives the canary no share to be judged by"
+        words = idle if lacking else sentence(judged, look.remark)
         passed = _verdict(state, "pass", 0, judged, words, now)
         return replace(state, verdict=replace(passed, needed=0), counted=None)
     return _unclear(state, judged, thresholds, look.remark, now)

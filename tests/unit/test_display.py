@@ -8,16 +8,21 @@ import pytest
 
 from rollout_controller.core.decide import decide
 from rollout_controller.core.display import display
-from rollout_controller.core.model import Display, Facts, Observed, Outcome, Part, PausedBy, Reading
+from rollout_controller.core.model import Display, Facts, Observed, Outcome, Part, PausedBy, Phase, Reading
 from tests.builders import (
     AT_5,
     AT_25,
     AT_50,
+    AT_BOTH,
+    AT_MIRROR,
+    AT_PREVIEW,
     ERROR,
     NOW,
     SINCE,
     at_step,
+    blue_green,
     but,
+    fed_step,
     handed_over,
     healthy,
     initializing,
@@ -95,6 +100,16 @@ BAD = "error rate 5 % (limit 1 %)"
             "step 2/4 at 25 %, paused: Inconclusive; "
             "goes on with the first pass; or annotate resume, promote or abort",
         ),
+        (fed_step(AT_MIRROR, "pass"), f"step 2/5 at copies of 20 %: {GOOD}"),
+        (fed_step(AT_BOTH, "pass"), f"step 3/5 at 25 % and copies of 20 %: {GOOD}"),
+        (
+            but(
+                blue_green(AT_PREVIEW),
+                facts={"phase": Phase.PAUSED, "paused_by": PausedBy.APPROVAL, "reason": "approval"},
+            ),
+            "step 1/2 at copies of 10 %, paused: approval; waiting for the first readings;"
+            " annotate promote=new/1 or abort",
+        ),
         (promoting(), "at 100 %: handing new over to the Deployment"),
         (
             but(promoting(), workload={"replicas": 12}),
@@ -106,6 +121,14 @@ BAD = "error rate 5 % (limit 1 %)"
             "handed over to the Deployment; taking the pins off",
         ),
         (but(reverting(), traffic=traffic(25)), f"sending everybody back to stable old: {BAD}"),
+        (
+            but(reverting(), traffic={"pinned_routes": "ours"}),
+            f"sending everybody back to stable old: {BAD}",
+        ),
+        (
+            but(reverting(), traffic={"mirror": (0, 10)}, workload={"stable": None}),
+            f"stable old has no ready pod to go back to, so the canary keeps its share: {BAD}",
+        ),
         (reverting(), f"everybody is back on stable old, the canary is being drained: {BAD}"),
         (
             but(reverting(), traffic=traffic(25), workload={"stable": None}),

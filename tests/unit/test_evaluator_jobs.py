@@ -17,9 +17,13 @@ from rollout_controller.ports import Json
 from tests.builders import (
     AT_5,
     AT_25,
+    AT_BOTH,
+    AT_MIRROR,
+    AT_PIN,
     SINCE,
     at_step,
     but,
+    fed_step,
     handed_over,
     healthy,
     initializing,
@@ -141,6 +145,15 @@ def test_the_share_is_what_the_routes_give_and_the_weight_what_the_stage_does() 
     assert (judged(lowered).thresholds.weight, judged(lowered).thresholds.share) == (25, 10)
     unread = but(at_step(AT_25), traffic=None)
     assert (judged(unread).thresholds.weight, judged(unread).thresholds.share) == (25, 0)
+
+
+def test_copies_count_as_weight_and_are_what_the_routes_give() -> None:
+    both = judged(fed_step(AT_BOTH)).thresholds
+    assert (both.weight, both.share, both.mirror) == (25, 25, 20)
+    copies = judged(but(fed_step(AT_MIRROR), traffic={"mirror": (5, 20)})).thresholds
+    assert (copies.weight, copies.share, copies.mirror) == (20, 0, 5)
+    pinned = judged(fed_step(AT_PIN)).thresholds
+    assert (pinned.weight, pinned.share, pinned.mirror) == (0, 0, 0)
 
 
 def test_pods_of_the_canary_that_are_ready_are_known_with_since_when() -> None:

@@ -140,7 +140,8 @@ def test_a_stage_that_gives_no_share_is_not_held_for_lack_of_requests() -> None:
     idle = replace(LIMITS, weight=0, share=0)
     assert result(look(None), limits=idle) == ("pass", 0)
     assert result(look(FEW), limits=idle) == ("pass", 0)
-    assert after(look(None), limits=idle).verdict.needed == 0
+    verdict = after(look(None), limits=idle).verdict
+    assert (verdict.needed, verdict.sentence) == (0, "this step gives the canary no share to be judged by")
 
 
 def test_a_stage_that_gives_no_share_is_judged_by_the_requests_it_gets_all_the_same() -> None:
@@ -152,6 +153,32 @@ def test_a_stage_that_gives_no_share_is_judged_by_the_requests_it_gets_all_the_s
 
 def test_a_stage_that_gives_a_share_is_held_though_the_routes_give_none_yet() -> None:
     assert result(look(None), limits=replace(LIMITS, share=0)) == ("inconclusive", 0)
+
+
+def test_a_stage_that_gives_copies_alone_is_held_for_lack_of_requests() -> None:
+    copies = replace(LIMITS, weight=20, share=0, mirror=20)
+    assert result(look(None), limits=copies) == ("inconclusive", 0)
+    assert result(look(FEW), limits=copies) == ("inconclusive", 0)
+    assert result(look(GOOD), limits=copies) == ("pass", 0)
+
+
+@pytest.mark.parametrize(
+    ("share", "mirror", "expected"),
+    [(0, 0, 0), (0, 20, 200), (5, 0, 1000 * 5 / 95), (10, 20, 1000 * 30 / 90), (50, 100, 3000), (100, 50, 0)],
+)
+def test_copies_are_expected_of_all_requests_and_a_share_beside_stables(
+    share: int, mirror: int, expected: float
+) -> None:
+    sides = Sides(None, Counts(1000))
+    assert replace(LIMITS, share=share, mirror=mirror).expected(sides) == pytest.approx(expected)
+    assert replace(LIMITS, share=share, mirror=mirror).expected(Sides(GOOD, None)) == 0
+
+
+def test_copies_that_do_not_arrive_are_told_as_copies() -> None:
+    copies = replace(LIMITS, weight=20, share=0, mirror=20)
+    gone = after(silent(300), limits=copies)
+    assert gone.verdict.failures == 1
+    assert "its 20 % copies makes about 60 expected" in gone.verdict.sentence
 
 
 def silent(stable: float, *, scraped: bool = True, fresh: float | None = None) -> Look:
