@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -48,8 +49,13 @@ def writes(o: Observed, d: Decision) -> Iterator[tuple[Traffic, Effect, Traffic]
         if seen is None:
             return
         match effect:
-            case SetTraffic(weight):
-                after = replace(seen, canary_weight=(weight, weight))
+            case SetTraffic(weight, mirror, header_pins):
+                routes: Literal["none", "ours", "other"] = "none"
+                if header_pins:
+                    routes = "ours" if header_pins == d.facts.header_pins else "other"
+                after = replace(
+                    seen, canary_weight=(weight, weight), mirror=(mirror, mirror), pinned_routes=routes
+                )
             case Pin(stable, canary):
                 after = replace(seen, subsets=(stable, canary))
             case _:
@@ -118,6 +124,9 @@ def law_3_a_stage_is_left_only_from_a_world_that_is_read_and_as_it_should_be(
         (o.facts.stable, o.facts.canary),
         (weight, weight),
     )
+    mirror = o.facts.at.mirror if o.facts.at is not None else 0
+    pinned = "ours" if o.facts.header_pins and o.facts.stage >= 0 else "none"
+    assert (o.traffic.mirror, o.traffic.pinned_routes) == ((mirror, mirror), pinned)
     assert o.traffic.subsets_since + o.timing.settle_relabel <= o.now
     assert o.facts.stage < 0 or o.traffic.weights_since + o.timing.settle <= o.now
 
@@ -127,8 +136,10 @@ def laws_4_and_12_only_ours_is_written_and_weights_are_percents(o: Observed, d: 
     sets = replica_sets(o)
     for effect in d.effects:
         match effect:
-            case SetTraffic(weight):
+            case SetTraffic(weight, mirror, header_pins):
                 assert 0 <= weight <= 100
+                assert 0 <= mirror <= 100
+                assert header_pins in {(), d.facts.header_pins}
             case Pin(stable, canary):
                 assert {stable, canary} <= ours
                 assert (stable is None) == (canary is None)
@@ -163,6 +174,26 @@ def law_5_at_most_one_write_gives_the_canary_more_and_only_what_its_ready_pods_c
         assert ready(o, "canary") >= carried(after.share(canary)[1], o.workload.replicas)
 
 
+def law_5_pins_and_copies_come_only_in_a_stage_that_grants_them_and_onto_ready_pods(
+    o: Observed, d: Decision
+) -> None:
+    if handed_over(o):
+        return
+    for before, effect, after in writes(o, d):
+        more = after.mirror[1] > before.mirror[1] or (after.fed and not before.fed)
+        if not isinstance(effect, SetTraffic) or not more:
+            continue
+        event("the canary is sent more beside its share")
+        at = d.facts.at
+        assert at is not None
+        assert after.mirror[1] <= at.mirror
+        assert d.facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}
+        assert o.workload is not None
+        assert ready(o, "canary") > 0 or not o.workload.replicas
+        known = before.subsets == (d.facts.stable, d.facts.canary) or misled(o)
+        assert known or before.subsets == (d.facts.canary, d.facts.canary)
+
+
 def law_6_the_way_back_is_written_in_the_pass_that_decides_it(o: Observed, d: Decision) -> None:
     if d.facts.phase is not Phase.REVERTING or o.traffic is None or handed_over(o) or o.absent:
         return
@@ -171,6 +202,7 @@ def law_6_the_way_back_is_written_in_the_pass_that_decides_it(o: Observed, d: De
         event("everybody goes home")
         seen = [o.traffic, *(after for _, _, after in writes(o, d))]
         assert seen[-1].share(d.facts.canary or "") == (0, 0)
+        assert not seen[-1].fed
 
 
 def law_6_nobody_is_moved_to_a_stable_without_ready_pods_while_the_canary_has_some(
@@ -199,6 +231,8 @@ def law_7_nothing_is_scaled_below_its_share_nor_deleted_with_pods(o: Observed, d
         elif effect.replicas < pods.spec:
             event("scaled down")
             assert effect.replicas >= carried(share, o.workload.replicas)
+            reached = o.traffic is not None and o.traffic.reaches(pods.hash)
+            assert effect.replicas or not reached or not o.workload.replicas
             assert effect.replicas == o.workload.replicas or not o.unread
 
 
@@ -249,6 +283,7 @@ LAWS: list[Callable[[Observed, Decision], None]] = [
     law_3_a_stage_is_left_only_from_a_world_that_is_read_and_as_it_should_be,
     laws_4_and_12_only_ours_is_written_and_weights_are_percents,
     law_5_at_most_one_write_gives_the_canary_more_and_only_what_its_ready_pods_carry,
+    law_5_pins_and_copies_come_only_in_a_stage_that_grants_them_and_onto_ready_pods,
     law_6_the_way_back_is_written_in_the_pass_that_decides_it,
     law_6_nobody_is_moved_to_a_stable_without_ready_pods_while_the_canary_has_some,
     law_7_nothing_is_scaled_below_its_share_nor_deleted_with_pods,

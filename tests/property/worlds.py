@@ -13,6 +13,8 @@ from rollout_controller.core.model import (
     RUNNING,
     Facts,
     Finding,
+    HeaderMatch,
+    HeaderPin,
     Observed,
     Part,
     PausedBy,
@@ -25,12 +27,17 @@ from rollout_controller.core.model import (
 )
 from rollout_controller.core.rollback import straight_back
 from tests.builders import (
+    BLUE_GREEN,
+    FED_PLAN,
     NOW,
+    PIN,
     PLAN,
     SINCE,
     at_step,
+    blue_green,
     but,
     command,
+    fed_step,
     handed_over,
     healthy,
     initializing,
@@ -55,15 +62,31 @@ PLANS = (
     (stage(100),),
     (stage(0), stage(50, scale=80), stage(100, gate=False)),
     (stage(25), stage(25, approval=True), stage(100, min_duration=seconds(0))),
+    FED_PLAN,
+    BLUE_GREEN,
+    (stage(0, mirror=100, scale=30, approval=True), stage(100, mirror=40, gate=False)),
+)
+HEADER_PINS: tuple[tuple[HeaderPin, ...], ...] = (
+    (),
+    (PIN,),
+    (PIN, (HeaderMatch("x-region", "prefix", "eu"),)),
 )
 POLICIES = tuple(
-    policy(stages=plan, drain=seconds(drain), inconclusive_then=then, paused=held, rollback_window=window)
-    for plan, drain, then, held, window in zip(
+    policy(
+        stages=plan,
+        drain=seconds(drain),
+        inconclusive_then=then,
+        paused=held,
+        rollback_window=window,
+        header_pins=pins,
+    )
+    for plan, drain, then, held, window, pins in zip(
         PLANS,
-        (30, 0, 60, 30),
-        ("Pause", "Revert", "Pause", "Pause"),
-        (False, False, True, False),
-        (3, 0, 1, 10),
+        (30, 0, 60, 30, 30, 0, 30),
+        ("Pause", "Revert", "Pause", "Pause", "Pause", "Pause", "Revert"),
+        (False, False, True, False, False, False, False),
+        (3, 0, 1, 10, 3, 0, 3),
+        ((), (), (), (), *HEADER_PINS[1:], ()),
         strict=True,
     )
 )
@@ -73,6 +96,8 @@ MOMENTS = tuple(
 PERCENTS = (0, 1, 5, 24, 25, 26, 40, 50, 99, 100)
 COUNTS = (0, 1, 2, 3, 5, 9, 10, 11)
 PINS = (None, "old", "new", "left")
+ROUTES: tuple[Literal["none", "ours", "other"], ...] = ("none", "ours", "other")
+MIRRORS = ((0, 0), (20, 20), (0, 20), (10, 10), (100, 100), (40, 40))
 COMMANDS = tuple(
     command(verb, value, claimed=claimed)
     for claimed in (True, False)
@@ -102,6 +127,10 @@ USUAL: tuple[Observed, ...] = (
     preparing(),
     *(at_step(index, result) for index in range(len(PLAN)) for result in (None, *RESULTS)),
     *(paused(by, index) for by in PausedBy for index in (0, 2)),
+    *(fed_step(index, result) for index in range(len(FED_PLAN)) for result in (None, *RESULTS)),
+    *(blue_green(index, result) for index in range(len(BLUE_GREEN)) for result in (None, *RESULTS)),
+    but(fed_step(1, "pass"), facts={"phase": Phase.PAUSED, "paused_by": PausedBy.COMMAND}),
+    but(fed_step(len(FED_PLAN) - 1, "pass"), facts={"phase": Phase.PROMOTING}),
     promoting(),
     but(promoting(), traffic={"subsets": ("new", "new")}),
     but(promoting(), traffic={"subsets": ("new", "new"), "canary_weight": (0, 0)}),
@@ -125,10 +154,14 @@ CHANGES: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("facts", "shortages"): (0, 2, 3, 4),
     ("facts", "corrections"): (0, 2, 3, 4),
     ("facts", "corrected"): ("", "1", "2"),
+    ("facts", "header_pins"): HEADER_PINS,
+    ("facts", "fed"): (True, False),
     ("facts", "token"): ("", "pause=wait@7"),
     ("traffic",): (None,),
     ("traffic", "canary_weight"): (*((p, p) for p in PERCENTS), (5, 25), (0, 100), (25, 50)),
     ("traffic", "subsets"): tuple((one, other) for one in PINS for other in PINS),
+    ("traffic", "pinned_routes"): ROUTES,
+    ("traffic", "mirror"): MIRRORS,
     ("traffic", "weights_since"): MOMENTS,
     ("traffic", "subsets_since"): MOMENTS,
     ("traffic", "version"): ("1", "2"),
@@ -203,6 +236,8 @@ def any_facts() -> st.SearchStrategy[Facts]:
         waiting_since=moments,
         lowered_to=st.none() | st.integers(0, 100),
         previous=st.sampled_from(BEFORE),
+        header_pins=st.sampled_from(HEADER_PINS),
+        fed=st.booleans(),
     )
 
 
@@ -225,7 +260,12 @@ def anything(draw: st.DrawFn) -> Observed:
     )
     percent, pin, moment = st.integers(0, 100), st.sampled_from(PINS), st.sampled_from(MOMENTS)
     weights = st.tuples(percent, percent).map(lambda pair: (min(pair), max(pair)))
-    traffic = st.builds(Traffic, weights, st.tuples(pin, pin), moment, moment)
+    traffic = st.builds(
+        Traffic,
+        *(weights, st.tuples(pin, pin), moment, moment),
+        pinned_routes=st.sampled_from(ROUTES),
+        mirror=st.sampled_from(MIRRORS),
+    )
     return Observed(
         now=NOW,
         generation=1,
@@ -264,6 +304,8 @@ def toys(draw: st.DrawFn) -> Toy:
         labelled=held or draw(st.booleans()),
         sets=tuple(running),
         weight=draw(st.sampled_from(PERCENTS)),
+        mirror=draw(st.sampled_from([0, 0, 10, 20, 100])),
+        header_pins=draw(st.sampled_from(HEADER_PINS)),
         pins=draw(st.sampled_from(CHANGES["traffic", "subsets"])),
         facts=facts,
         policy=draw(st.sampled_from(POLICIES)),
