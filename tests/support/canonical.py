@@ -117,7 +117,10 @@ def _relations(world: World) -> Hashable:
     status = rollout.get("status") or {}
     claim = (rollout["metadata"].get("annotations") or {}).get(names.CLAIM)
     objects = [*world.every(Kind.VIRTUAL_SERVICE), *world.every(Kind.DESTINATION_RULE)]
-    version = "/".join(obj["metadata"]["resourceVersion"] for obj in objects)
+    versions = [obj["metadata"]["resourceVersion"] for obj in objects]
+    if not world.every(Kind.DESTINATION_RULE):
+        versions += ["-", *(obj["metadata"]["resourceVersion"] for obj in world.every(Kind.SERVICE))]
+    version = "/".join(versions)
     corrected = (status.get("stage") or {}).get("corrected")
     sets = sorted(
         (rs["metadata"]["creationTimestamp"], rs["metadata"]["name"]) for rs in world.every(Kind.REPLICA_SET)
@@ -148,8 +151,8 @@ def _believed(world: World) -> Hashable:
     """What proxies may still follow, and for how long."""
     rows: list[Hashable] = []
     for lag, of, brief in (
-        (mesh.ROUTES_LAG, "services", mesh.route_weights),
-        (mesh.SUBSETS_LAG, "rules", mesh.pins),
+        (mesh.ROUTES_LAG, "services", _sent),
+        (mesh.SUBSETS_LAG, "rules", lambda rule: mesh.pins([rule])),
     ):
         rows.append(
             tuple(
@@ -158,6 +161,10 @@ def _believed(world: World) -> Hashable:
             )
         )
     return tuple(rows)
+
+
+def _sent(service: Json) -> Hashable:
+    return str(mesh.route_weights(service)), str(mesh.own_routes(service)), mesh.copied(service)
 
 
 def _remembered(memory: Memory | None, age: Any) -> Hashable:

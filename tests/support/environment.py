@@ -6,10 +6,11 @@ from collections.abc import Hashable
 from datetime import datetime
 
 from tests.support.deployments import deployment_step
+from tests.support.endpoints import endpoints_step
 from tests.support.replicasets import garbage_step, kubelet_due, kubelet_step, replicaset_step
 from tests.support.world import World
 
-_CONTROLLERS = (deployment_step, replicaset_step, garbage_step, kubelet_step)
+_CONTROLLERS = (deployment_step, replicaset_step, garbage_step, kubelet_step, endpoints_step)
 LIMIT = 2000
 
 

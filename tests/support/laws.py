@@ -6,7 +6,7 @@ controller reads them cannot hide itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +26,9 @@ from tests.support.world import START, Push, World, finalizers_of, when
 OURS: Final = names.FIELD_MANAGER
 NATIVE: Final = frozenset({"kube-controller-manager", "replicaset-controller", "garbage-collector", KUBELET})
 _NO_MARKS: Final[dict[str, str | None]] = {"stable": None, "canary": None}
+_ROUTING: Final = (Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE, Kind.SERVICE)
+"""What the proxies follow."""
+_FEEDING: Final = frozenset({"Progressing", "Paused", "Promoting"})
 
 
 class BrokenLaw(AssertionError):
@@ -77,14 +80,15 @@ class Laws:
             check(world, ref, old, new)
             if ref.kind is Kind.ROLLOUT and old is not None and new is not None:
                 self._check_advance(world, old.get("status") or {}, new.get("status") or {})
-        if ref.kind in {Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE}:
+        if ref.kind in _ROUTING:
             shares = mesh.shares_now(world)
             if manager == OURS and not self.disturbed:
                 _check_rise(world, self.shares, shares, ref)
+                _check_fed(world, ref, old, new)
             self.shares = shares
         if ref.kind is Kind.REPLICA_SET and manager in self.blamed and not self.disturbed:
             self._check_scale(world, old, new)
-        if ref.kind in {Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE, Kind.POD}:
+        if ref.kind in {*_ROUTING, Kind.POD}:
             self._check_lost(world, new or old or {}, manager)
 
     def _check_lost(self, world: World, obj: Json, manager: str) -> None:
@@ -115,6 +119,8 @@ class Laws:
             f"{old['metadata']['name']} is scaled from {before} to {after}, but may be sent {share} % of the"
             f" requests with {replicas} replicas",
         )
+        fed = after == 0 and replicas > 0 and mesh.may_be_fed(world, revision)
+        demand(not fed, 7, f"{old['metadata']['name']} goes, but may be sent pinned requests or copies")
 
     def _check_advance(self, world: World, old: Json, new: Json) -> None:
         """Laws 3 and 9: a stage is left for the next one from a settled world, on a pass, after its time.
@@ -130,6 +136,10 @@ class Laws:
         plan = old["plan"][index]
         share = mesh.shares_now(world).get(old["canary"], (0, 0))
         demand(share == (plan["weight"],) * 2, 3, f"stage {index} is left at {share}, not {plan['weight']} %")
+        for service in world.every(Kind.VIRTUAL_SERVICE):
+            copies, routes = mesh.copied(service), len(mesh.own_routes(service))
+            demand(copies == plan.get("mirror", 0), 3, f"stage {index} is left with copies of {copies} %")
+            demand(routes == bool(old.get("pins")), 3, f"stage {index} is left with {routes} pinned routes")
         if was.get("approved"):
             return
         demand(self.evidence.passes(index), 9, f"stage {index} is left without a pass")
@@ -158,15 +168,16 @@ def _check_rise(world: World, before: dict[str, mesh.Share], after: dict[str, me
         demand(share <= granted, 1, f"{revision} gets {share} %, but the status grants {granted} %")
         enough = min(needed(share, replicas), stage.get("granted", 0))
         demand(ready >= max(enough, 1), 5, f"{revision} gets {share} % with {ready} ready pods, not {enough}")
-        relabelled = next((p.at for p in reversed(_relabels(world))), None)
-        put_back = ref.kind is Kind.DESTINATION_RULE
-        settled = put_back or relabelled is None or world.now - relabelled >= mesh.SUBSETS_LAG
+        settled = ref.kind is not Kind.VIRTUAL_SERVICE or _sides_are_known(world)
         demand(settled, 3, f"{revision} gets {share} % before the proxies know its subset")
 
 
 def _raised_to(world: World, weight: int) -> datetime:
     """When the canary subset was last given a share of at least this in every VirtualService."""
-    lowest = [min(mesh.route_weights(s).get("canary", 0) for s in push.services) for push in world.pushes]
+    lowest = [
+        min((mesh.route_weights(s).get("canary", 0) for s in push.services), default=0)
+        for push in world.pushes
+    ]
     raises = [
         push.at
         for (before, now), push in zip(pairwise(lowest), world.pushes[1:], strict=True)
@@ -175,19 +186,43 @@ def _raised_to(world: World, weight: int) -> datetime:
     return max(raises, default=START)
 
 
+def _check_fed(world: World, ref: Ref, old: Json | None, new: Json | None) -> None:
+    """Laws 1, 3 and 5 for what the canary is sent beside its share."""
+    if ref.kind is not Kind.VIRTUAL_SERVICE or old is None or new is None:
+        return
+    copies, pinned_routes = mesh.copied(new), bool(mesh.own_routes(new))
+    if copies <= mesh.copied(old) and pinned_routes <= bool(mesh.own_routes(old)):
+        return
+    status = status_of(world)
+    stage, plan = status.get("stage") or {}, status.get("plan") or []
+    index = stage.get("index", -1)
+    granted = plan[index].get("mirror", 0) if 0 <= index < len(plan) else 0
+    demand(copies <= granted, 1, f"{ref}: copies of {copies} %, but the status grants {granted} %")
+    demand(
+        not pinned_routes or (index >= 0 and bool(status.get("pins"))), 1, f"{ref}: pinned without a status"
+    )
+    demand(status.get("phase") in _FEEDING, 1, f"{ref}: more is sent while {status.get('phase')}")
+    ready = mesh.ready_pods(world, status.get("canary"))
+    demand(ready > 0, 5, f"{ref}: more is sent to a canary without ready pod")
+    known = mesh.pins(mesh.rules_now(world)).get("canary") == status.get("canary") and _sides_are_known(world)
+    demand(known, 3, f"{ref}: more is sent to the canary before the proxies know its subset")
+
+
+def _sides_are_known(world: World) -> bool:
+    """Whether every proxy knows what the sides are pinned to."""
+    relabelled = next((p.at for p in reversed(_relabels(world))), None)
+    return relabelled is None or world.now - relabelled >= mesh.SUBSETS_LAG
+
+
 def _relabels(world: World) -> list[Push]:
     """The pushes that changed a pin."""
     pushes = world.pushes
-    return [
-        later
-        for earlier, later in pairwise(pushes)
-        if [pinned(r) for r in earlier.rules] != [pinned(r) for r in later.rules]
-    ]
+    return [later for earlier, later in pairwise(pushes) if pinned(earlier.rules) != pinned(later.rules)]
 
 
-def pinned(rule: Json) -> dict[str, str | None]:
-    """What our two subsets are pinned to."""
-    return {name: pin for name, pin in mesh.pins(rule).items() if name in _NO_MARKS}
+def pinned(rules: Iterable[Json]) -> dict[str, str | None]:
+    """What our two sides are pinned to."""
+    return {name: pin for name, pin in mesh.pins(rules).items() if name in _NO_MARKS}
 
 
 # -- what is ours in each kind of object (laws 4 and 12), and what each write rests on ---------------------
@@ -201,13 +236,46 @@ def _check_virtual_service(world: World, ref: Ref, old: Json | None, new: Json |
     demand(sum(before.values()) == sum(after.values()), 4, f"{ref}: {before} became {after}")
     demand(min(after.values()) >= 0, 4, f"{ref}: {after}")
     demand(_unweighted(old) == _unweighted(new), 12, f"{ref}: more than our weights was changed")
+    demand(
+        mesh.copied(new) == 0 or _copies_alike(new), 12, f"{ref}: copies go to more than one entry of ours"
+    )
+    if mesh.own_routes(new) and mesh.own_routes(new) != mesh.own_routes(old):
+        routes, wanted = new["spec"]["http"], _pinned_route(world, new)
+        at = next(index for index, route in enumerate(routes) if route.get("name") == mesh.ROUTE)
+        demand(mesh.own_routes(new) == [wanted], 12, f"{ref}: {mesh.own_routes(new)} instead of {wanted}")
+        demand(routes[at - 1] == wanted, 12, f"{ref}: the pinned route is not directly before its base")
+
+
+def _copies_alike(service: Json) -> bool:
+    """Whether there is one entry of ours, which names the destination as the route does."""
+    route = mesh.managed_route(service)
+    entries = [e["destination"] for e in route["mirrors"] if mesh.side_of(e["destination"]) == "canary"]
+    return entries == [d["destination"] for d in route["route"] if mesh.side_of(d["destination"]) == "canary"]
+
+
+def _pinned_route(world: World, service: Json) -> Json:
+    """The route that the status's pins ask for: the managed one's own, with a match, to the canary alone."""
+    base = _unfed(deepcopy(mesh.managed_route(service)))
+    pins: list[Json] = status_of(world).get("pins") or []
+    matches = [{"headers": {h["name"]: {h["how"]: h["value"]} for h in pin["headers"]}} for pin in pins]
+    to = [d["destination"] for d in base["route"] if mesh.side_of(d["destination"]) == "canary"]
+    route = [{"destination": target} for target in to]
+    return {**base, "name": f"{mesh.OWN}pin/{mesh.ROUTE}", "match": matches, "route": route}
+
+
+def _unfed(route: Json) -> Json:
+    """A route without copies of ours."""
+    theirs = [e for e in route.pop("mirrors", []) if mesh.side_of(e["destination"]) != "canary"]
+    return {**route, "mirrors": theirs} if theirs else route
 
 
 def _unweighted(service: Json) -> Json:
     spec = deepcopy(service["spec"])
+    ours = mesh.own_routes(service)
+    spec["http"] = [_unfed(route) for route in spec["http"] if route not in ours]
     for route in spec["http"]:
         for destination in route["route"] if route.get("name") == mesh.ROUTE else []:
-            if destination["destination"]["subset"] in _NO_MARKS:
+            if mesh.side_of(destination["destination"]) in _NO_MARKS:
                 destination.pop("weight")
     return {"spec": spec, "metadata": _others_metadata(service)}
 
@@ -223,7 +291,27 @@ def _check_rule(world: World, ref: Ref, old: Json | None, new: Json | None) -> N
     demand(new is not None, 12, f"{ref} is deleted")
     assert new is not None
     demand(_unpinned(old) == _unpinned(new), 12, f"{ref}: more than our pins was changed")
-    if pinned(new) != _NO_MARKS:
+    _check_pins(world, ref, is_pinned=pinned([new]) != _NO_MARKS)
+
+
+def _check_service(world: World, ref: Ref, old: Json | None, new: Json | None) -> None:
+    assert old is not None
+    demand(new is not None, 12, f"{ref} is deleted")
+    assert new is not None
+    ours = ref.name in {mesh.HOST, mesh.CANARY_HOST} and not world.every(Kind.DESTINATION_RULE)
+    demand(ours, 12, f"{ref} is none of ours to write")
+    demand(_unselected(old) == _unselected(new), 12, f"{ref}: more than our pin was changed")
+    _check_pins(world, ref, is_pinned=TEMPLATE_HASH in new["spec"]["selector"])
+
+
+def _unselected(service: Json) -> Json:
+    selector = {k: v for k, v in service["spec"]["selector"].items() if k != TEMPLATE_HASH}
+    return {"spec": {**service["spec"], "selector": selector}, "metadata": _others_metadata(service)}
+
+
+def _check_pins(world: World, ref: Ref, *, is_pinned: bool) -> None:
+    """Our marks are there with our finalizer only, and go when pods of one version are left."""
+    if is_pinned:
         rollout = world.need(ROLLOUT)
         demand(names.FINALIZER in finalizers_of(rollout), 11, f"{ref} is pinned without our finalizer")
     elif status_of(world).get("phase") in {"Promoting", "Reverting"}:
@@ -304,7 +392,8 @@ def _check_drained(world: World, ref: Ref, old: Json) -> None:
     drain = parse_duration(world.need(ROLLOUT)["spec"]["drain"])
     since = None
     for push in reversed(world.pushes):
-        if mesh.shares(push.services, push.rules).get(revision, (0, 0))[1] > 0:
+        share = mesh.shares(push.services, push.rules).get(revision, (0, 0))[1]
+        if share > 0 or mesh.feeds(push.services, push.rules, revision):
             break
         since = push.at
     else:
@@ -355,6 +444,7 @@ _CHECKS: Final[dict[Kind, Callable[[World, Ref, Json | None, Json | None], None]
     Kind.REPLICA_SET: _check_replica_set,
     Kind.VIRTUAL_SERVICE: _check_virtual_service,
     Kind.DESTINATION_RULE: _check_rule,
+    Kind.SERVICE: _check_service,
 }
 
 

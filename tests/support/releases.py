@@ -70,7 +70,7 @@ def serving(world: World) -> dict[str, int]:
 
 def pinned(world: World) -> set[str]:
     """The revisions that anything in the mesh still names."""
-    return {pin for rule in world.every(Kind.DESTINATION_RULE) for pin in mesh.pins(rule).values() if pin}
+    return {pin for pin in mesh.pins(mesh.rules_now(world)).values() if pin}
 
 
 def weights(world: World) -> list[dict[str, int]]:
@@ -79,8 +79,9 @@ def weights(world: World) -> list[dict[str, int]]:
 
 
 def assert_mesh_is_as_in_git(world: World) -> None:
-    """Weights 100/0 and no hash in any label."""
+    """Weights 100/0, no hash in any label, no route of ours and no copies."""
     assert pinned(world) == set()
+    assert not any(map(mesh.is_fed, world.every(Kind.VIRTUAL_SERVICE)))
     assert weights(world) == [{"stable": 100, "canary": 0}] * 2
 
 

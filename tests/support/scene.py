@@ -19,17 +19,30 @@ V1, V2, V3 = "shop/web:1", "shop/web:2", "shop/web:3"
 
 
 def shop(
-    replicas: int = 3, steps: tuple[Json, ...] = ({"weight": 50}, {"weight": 100}), **spec: Any
+    replicas: int = 3,
+    steps: tuple[Json, ...] = ({"weight": 50}, {"weight": 100}),
+    *,
+    hosts: bool = False,
+    **spec: Any,
 ) -> World:
-    """Version 1 runs and is ready; the Rollout was just applied. `spec` are further fields of its spec."""
-    world = World()
-    world.create(Kind.SERVICE, _service(), KUBECTL)
+    """Version 1 runs and is ready; the Rollout was just applied. `spec` are further fields of its spec.
+
+    With `hosts` two Services take the place of the DestinationRule and its subsets.
+    """
+    world = World(slices=hosts)
+    primary = _primary(*(_HOSTS if hosts else _SUBSETS))
+    mirrored = {**primary, "mirrors": [{"destination": {"host": "audit"}, "percentage": {"value": 5}}]}
+    world.create(Kind.SERVICE, _service("web"), KUBECTL)
     world.create(Kind.DEPLOYMENT, _deployment(replicas), KUBECTL)
     world.create(
-        Kind.VIRTUAL_SERVICE, _virtual_service("web", ["shop.example"], [_pinned(), _primary()]), KUBECTL
+        Kind.VIRTUAL_SERVICE, _virtual_service("web", ["shop.example"], [_pinned(), mirrored]), KUBECTL
     )
-    world.create(Kind.VIRTUAL_SERVICE, _virtual_service("web-mesh", ["web"], [_primary()]), KUBECTL)
-    world.create(Kind.DESTINATION_RULE, _rule(), KUBECTL)
+    world.create(Kind.VIRTUAL_SERVICE, _virtual_service("web-mesh", ["web"], [primary]), KUBECTL)
+    if hosts:
+        world.create(Kind.SERVICE, _service("web-canary"), KUBECTL)
+        spec = {"traffic": _by_hosts(), **spec}
+    else:
+        world.create(Kind.DESTINATION_RULE, _rule(), KUBECTL)
     environment.settle(world)
     world.now += world.readying
     environment.settle(world)
@@ -60,23 +73,23 @@ def _deployment(replicas: int) -> Json:
     }
 
 
-def _service() -> Json:
+def _service(name: str) -> Json:
     return {
-        "metadata": {"name": "web", "namespace": "shop"},
+        "metadata": {"name": name, "namespace": "shop"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
     }
 
 
-def _destination(subset: str, weight: int) -> Json:
-    return {"destination": {"host": "web", "subset": subset}, "weight": weight}
+_SUBSETS: Final = ({"host": "web", "subset": "stable"}, {"host": "web", "subset": "canary"})
+_HOSTS: Final = ({"host": "web"}, {"host": "web-canary"})
 
 
-def _primary() -> Json:
+def _primary(stable: Json, canary: Json) -> Json:
     return {
         "name": "primary",
         "retries": {"attempts": 2},
         "timeout": "3s",
-        "route": [_destination("stable", 100), _destination("canary", 0)],
+        "route": [{"destination": stable, "weight": 100}, {"destination": canary, "weight": 0}],
     }
 
 
@@ -108,12 +121,20 @@ def _rule() -> Json:
     }
 
 
+_VIRTUAL_SERVICES: Final = [{"name": "web", "routes": ["primary"]}, {"name": "web-mesh"}]
+
+
+def _by_hosts() -> Json:
+    services = {"stable": "web", "canary": "web-canary"}
+    return {"istio": {"virtualServices": _VIRTUAL_SERVICES, "services": services}}
+
+
 def _rollout(steps: tuple[Json, ...], spec: Json) -> Json:
     wanted = {
         "workload": {"deployment": "web"},
         "traffic": {
             "istio": {
-                "virtualServices": [{"name": "web", "routes": ["primary"]}, {"name": "web-mesh"}],
+                "virtualServices": _VIRTUAL_SERVICES,
                 "destinationRule": {"name": "web", "stableSubset": "stable", "canarySubset": "canary"},
             }
         },

@@ -59,6 +59,7 @@ class World:
 
     Pods take `readying` to become ready, and `ending` to be gone once deleted. `pushes` is what proxies were
     told, `on_write` is told of every write, `calm` the moment at which native controllers had nothing to do.
+    With `slices` there are EndpointSlices as well, which only host mode asks for.
     """
 
     now: datetime = START
@@ -72,6 +73,7 @@ class World:
     pushes: tuple[Push, ...] = ()
     on_write: Write | None = None
     calm: Hashable = None
+    slices: bool = False
 
     def fork(self) -> World:
         """A world that is the same now and goes its own way."""
@@ -201,11 +203,11 @@ class World:
         self._written(ref, old, None, manager)
 
     def _written(self, ref: Ref, old: Json | None, new: Json | None, manager: str) -> None:
-        if ref.kind in {Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE}:
+        if ref.kind in {Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE, Kind.SERVICE}:
             push = Push(
                 self.now,
                 tuple(self.objects[Kind.VIRTUAL_SERVICE].values()),
-                tuple(self.objects[Kind.DESTINATION_RULE].values()),
+                (*self.objects[Kind.SERVICE].values(), *self.objects[Kind.DESTINATION_RULE].values()),
             )
             self.pushes = (*self.pushes, push)
         if self.on_write is not None:
@@ -214,7 +216,10 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What istiod told the proxies after a write: they learn of it within a delay, in this order."""
+    """What istiod told the proxies after a write: they learn of it within a delay, in this order.
+
+    `services` are VirtualServices, `rules` what tells pods apart: Services and, after them, DestinationRules.
+    """
 
     at: datetime
     services: tuple[Json, ...]

@@ -101,9 +101,9 @@ def test_copies_and_a_share_in_one_step_wait_for_the_pods_of_the_share(ready: in
     ],
 )
 def test_a_step_is_left_only_once_what_it_sends_was_read_back(index: int, mesh: dict[str, Any]) -> None:
-    o = but(fed_step(index, "pass"), facts={"fed": False})
+    o = fed_step(index, "pass")
     assert decide(o).facts.stage == index + 1
-    held = decide(but(o, traffic=mesh))
+    held = decide(but(o, facts={"fed": False}, traffic=mesh))
     assert (held.facts.stage, of_kind(held.effects, SetTraffic)) == (index, (sent(index),))
 
 

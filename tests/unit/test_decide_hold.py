@@ -71,7 +71,11 @@ def test_a_stage_begins_once_its_share_was_read_back_however_late_that_is() -> N
 
 def test_a_stage_of_copies_begins_once_they_were_read_back() -> None:
     plan = (stage(0, mirror=20), stage(100))
-    o = but(at_step(AT_5), facts={"plan": plan, "reached": 0}, traffic=but(traffic(0), mirror=(20, 20)))
+    o = but(
+        at_step(AT_5),
+        facts={"plan": plan, "reached": 0, "fed": False},
+        traffic=but(traffic(0), mirror=(20, 20)),
+    )
     d = decide(o)
     assert (d.facts.stage, d.facts.fed, d.facts.since) == (0, True, NOW)
 
