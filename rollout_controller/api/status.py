@@ -67,6 +67,10 @@ class StageStatus(StatusModel):
     """The versions of the objects for which that was last counted."""
     fed: bool | None = None
     """Whether the stage's pinned routes and mirrors were read back."""
+    interference: str | None = None
+    """Who changed what the last time, how and when."""
+    advice: str | None = None
+    """What to set in the tool that changes weights or subsets, so that it leaves them alone."""
 
 
 class PlannedStage(StatusModel):

@@ -117,6 +117,7 @@ class Memory:
             changed_by=reading.changed_by,
             pinned_routes=reading.pinned_routes,
             mirror=reading.mirror,
+            relabelled_by=reading.relabelled_by,
         )
 
     def could_not_write(self, problem: Refused | Unavailable, *, back: bool) -> bool:

@@ -215,6 +215,7 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
         expected,
         header_pins=facts.header_pins,
         selectors=(pair[0], pair[1]),
+        whole_routes=bool(facts.header_pins) or any(stage.mirror for stage in facts.plan),
     )
     objects = [
         *snapshot.virtual_services.values(),

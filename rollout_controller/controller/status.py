@@ -62,6 +62,8 @@ def facts_of(raw: Mapping[str, Any]) -> Facts:
         corrected=stage.corrected or "",
         header_pins=tuple(_header_pin(p) for p in status.pins),
         fed=stage.fed is True,
+        interference=stage.interference or "",
+        advice=stage.advice or "",
         history=tuple(_outcome(r) for r in reversed(status.history)),
         previous=status.previous,
     )
@@ -196,6 +198,8 @@ def _stage_status(facts: Facts) -> api.StageStatus:
         corrections=facts.corrections or None,
         corrected=facts.corrected or None,
         fed=facts.fed or None,
+        interference=facts.interference or None,
+        advice=facts.advice or None,
     )
 
 

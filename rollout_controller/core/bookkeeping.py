@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rollout_controller.core import conditions as is_
+from rollout_controller.core import drift
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import RUNNING, Facts, Observed, Part, Phase
 
@@ -126,7 +127,13 @@ def _note_interference(o: Observed, facts: Facts) -> Facts:
         return facts
     if not is_.raised_outside(o, facts) and not is_.foreign_pins(o, facts):
         return facts
-    return replace(facts, corrections=facts.corrections + 1, corrected=o.traffic.version)
+    return replace(
+        facts,
+        corrections=facts.corrections + 1,
+        corrected=o.traffic.version,
+        interference=drift.interference(o, facts),
+        advice=drift.advice(o, facts),
+    )
 
 
 def note_waiting(o: Observed, facts: Facts, agenda: Agenda) -> Facts:

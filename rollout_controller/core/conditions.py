@@ -183,12 +183,6 @@ def raised_outside(o: Observed, facts: Facts) -> bool:
     return o.traffic.canary_weight[1] > stage.weight or (facts.fed and o.traffic.mirror[1] > stage.mirror)
 
 
-def meddler(o: Observed) -> str:
-    """Who else wrote the routes, in words."""
-    by = o.traffic.changed_by if o.traffic else ""
-    return f'field manager "{by}"' if by else "somebody else"
-
-
 def weights_settled(o: Observed, agenda: Agenda) -> bool:
     """Whether the weights have been what they are for long enough that the proxies know."""
     return o.traffic is None or agenda.due(o.traffic.weights_since + o.timing.settle)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rollout_controller.core import bookkeeping, transitions
-from rollout_controller.core import conditions as is_
+from rollout_controller.core import bookkeeping, drift, transitions
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
 from rollout_controller.core.model import (
@@ -64,9 +63,7 @@ def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
     if facts.shortages > before.shortages and facts.lowered_to is not None:
         words = f"canary pods are missing: its share is lowered to {facts.lowered_to} %"
         told.append(Notice("Warning", "PodsShort", words))
-    if facts.corrections > before.corrections:
-        words = f"{is_.meddler(o)} changed weights or subsets; they are put back"
-        told.append(Notice("Warning", "Corrected", words))
+    told += drift.corrected(before, facts)
     if PauseDeployment() in effects and o.workload is not None and not o.workload.paused:
         who = f'field manager "{o.workload.changed_by}"' if o.workload.changed_by else "somebody"
         told.append(Notice("Warning", "PausedAgain", f"{who} un-paused the Deployment while a release runs"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rollout_controller.core import conditions as is_
+from rollout_controller.core import drift
 from rollout_controller.core.model import Display, Facts, Finding, Observed, PausedBy, Phase
 from rollout_controller.core.rollback import goes_back
 
@@ -32,6 +33,8 @@ def step(facts: Facts) -> str:
 def _message(o: Observed, facts: Facts) -> str:
     warning = next((str(f) for f in o.findings if f.severity == "warning"), "")
     words = _unread(o) if o.unread else _phase(o, facts)
+    if facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
+        words += drift.addition(facts)
     return f"{words} ({warning})" if warning and warning not in words else words
 
 
@@ -139,21 +142,23 @@ def still_reached(unwritten: Finding) -> str:
 def _reverting(o: Observed, facts: Facts) -> str:
     if is_.handed_over(o):
         return _promoting(o, facts)
+    why = drift.ended(facts.reason, facts)
     if not is_.stable_serves(o) and is_.canary_reached(o, facts):
         kept = "so the canary keeps its share"
-        return f"stable {facts.stable} has no ready pod to go back to, {kept}: {facts.reason}"
+        return f"stable {facts.stable} has no ready pod to go back to, {kept}: {why}"
     if is_.canary_reached(o, facts) and o.unwritten is not None:
-        return f"{still_reached(o.unwritten)}; {facts.reason}"
+        return f"{still_reached(o.unwritten)}; {why}"
     if is_.canary_reached(o, facts):
-        return f"sending everybody back to stable {facts.stable}: {facts.reason}"
+        return f"sending everybody back to stable {facts.stable}: {why}"
     if o.workload is not None and o.workload.bereft:
         left = f"{o.workload.bereft} canary pods without a ReplicaSet are waited for; delete those that stay"
-        return f"everybody is back on stable {facts.stable}; {left}: {facts.reason}"
-    return f"everybody is back on stable {facts.stable}, the canary is being drained: {facts.reason}"
+        return f"everybody is back on stable {facts.stable}; {left}: {why}"
+    return f"everybody is back on stable {facts.stable}, the canary is being drained: {why}"
 
 
 def _reverted(_o: Observed, facts: Facts) -> str:
-    return (
+    words = (
         f"canary {facts.canary} was taken back: {facts.reason}; stable {facts.stable} serves everybody. "
         "Change the template, or annotate retry"
     )
+    return drift.ended(words, facts)

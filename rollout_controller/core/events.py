@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rollout_controller.core import conditions as is_
+from rollout_controller.core import drift
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import RUNNING, Command, Facts, Observed, Part, PausedBy, Phase
 from rollout_controller.core.table import Event
 
 Detector = Callable[[Observed, Facts, Agenda], str | None]
 
-MAX_CORRECTIONS = 3
-"""How often a release puts back what somebody else raised or relabelled before it gives up."""
 MAX_SHORTAGES = 3
 """How often a share is lowered for want of pods before the canary counts as failing."""
 
@@ -49,27 +48,17 @@ def _abort(o: Observed, f: Facts, a: Agenda) -> str | None:
         return None
     if is_.lowered_outside(o, f):
         return _lowered(o, f, a)
-    if f.corrections > MAX_CORRECTIONS:
-        often = f"{f.corrections} times"
-        return f"{is_.meddler(o)} keeps changing the weights or subsets ({often}), which counts as an abort"
-    return None
+    return drift.kept_on(o, f) if f.corrections > drift.MAX_CORRECTIONS else None
 
 
 def _lowered(o: Observed, f: Facts, a: Agenda) -> str:
     """Without a stranger it was a way back of ours that no status was told of; its cause still holds."""
-    taken = is_.starved(o, f) and is_.canary_share(o, f)[0] >= f.reached
-    fall = f"from {f.reached} % to {is_.canary_share(o, f)[0]} %"
-    what = (
-        "took away what the canary is sent beside its share"
-        if taken
-        else f"lowered the canary's share {fall}"
-    )
-    if o.traffic is not None and o.traffic.changed_by:
-        return f"{is_.meddler(o)} {what}, which counts as an abort"
+    if o.traffic is not None and o.traffic.changed_by is not None:
+        return drift.lowered(o, f)
     own = _failed(o, f, a) or _template_stable(o, f, a) or _template_new(o, f, a)
     if own is None and is_.ready(o) == 0 and Part.PODS not in o.unread:
         return _LOST
-    return own or f"{is_.meddler(o)} {what}, which counts as an abort"
+    return own or drift.lowered(o, f)
 
 
 def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:

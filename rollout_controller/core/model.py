@@ -185,6 +185,22 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignWrite:
+    """The last write of routes or subsets, where it was not ours.
+
+    `who` names the field manager, in words; `operation` is `Update` or `Apply`; `at` the time as the API
+    server wrote it (RFC 3339, whole seconds); `object` what was written, like `VirtualService shop/web`;
+    `advice` what the owner of a known tool has to set so that it leaves ours alone ("": nothing to say).
+    """
+
+    who: str
+    operation: str = ""
+    at: str = ""
+    object: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What our VirtualService routes and DestinationRule subsets say, read back.
 
@@ -192,10 +208,10 @@ class Traffic:
     managed routes; `subsets` are the revisions to which the stable and the canary subset are pinned
     (None: not pinned, the subset selects every pod); `weights_since` and `subsets_since` tell since when
     they are unchanged in our sight. `version` changes with every write of the VirtualServices or the
-    DestinationRule; `changed_by` is the field manager that wrote routes or subsets after us ("": nobody).
-    `pinned_routes` tells of routes that we added: none, those that the release's header pins make, or others
-    (some are missing, or are not what they should be); `mirror` is the lowest and highest percent of
-    requests over the managed routes of which the canary subset gets a copy.
+    DestinationRule; `changed_by` is who wrote routes after us, `relabelled_by` who wrote subsets or Services
+    (None: nobody). `pinned_routes` tells of routes that we added: none, those that the release's header pins
+    make, or others (some are missing, or are not what they should be); `mirror` is the lowest and highest
+    percent of requests over the managed routes of which the canary subset gets a copy.
     """
 
     canary_weight: tuple[int, int]
@@ -203,7 +219,8 @@ class Traffic:
     weights_since: datetime
     subsets_since: datetime
     version: str = ""
-    changed_by: str = ""
+    changed_by: ForeignWrite | None = None
+    relabelled_by: ForeignWrite | None = None
     pinned_routes: Literal["none", "ours", "other"] = "none"
     mirror: tuple[int, int] = (0, 0)
 
@@ -333,7 +350,8 @@ class Facts:
     `gate_since` the last verdict's result and since when; `lowered_to` the share to which it was lowered
     for want of ready pods (None: the stage's own) and `shortages` how often that happened; `corrections`
     how many times what somebody else raised or relabelled was put back in this release, `corrected` the
-    `Traffic.version` for which it was last counted; `token` that of the last command executed;
+    `Traffic.version` for which it was last counted, `interference` who did what the last time and `advice`
+    what the owner of that tool has to set; `token` that of the last command executed;
     `header_pins` are those of this release, and `fed` says that the present stage's pinned routes and copies
     were read back; `previous` are the revisions that were stable before, the newest first, promoted or
     adopted.
@@ -360,6 +378,8 @@ class Facts:
     shortages: int = 0
     corrections: int = 0
     corrected: str = ""
+    interference: str = ""
+    advice: str = ""
     header_pins: tuple[HeaderPin, ...] = ()
     fed: bool = False
     history: tuple[Outcome, ...] = ()

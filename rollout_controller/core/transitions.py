@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core import events, refusals
+from rollout_controller.core import drift, events, refusals
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.bookkeeping import begin_stretch
 from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, Part, PausedBy, Phase
@@ -111,7 +111,7 @@ def _take(step: Step, o: Observed, taken: _Taken, cell: To) -> None:
     elif cell is Cell.BY_TEMPLATE:
         _come_home(step, o)
     elif cell is Phase.REVERTING:
-        _revert(step, o, reason)
+        _revert(step, o, reason, _advice(o, step.facts, taken))
     elif cell is Phase.PAUSED:
         _pause(step, o, taken)
     elif cell is Phase.PROGRESSING:
@@ -175,7 +175,14 @@ def _why_promoted(facts: Facts) -> str:
     return "the last step passed" if facts.approved is None else "promoted by command"
 
 
-def _revert(step: Step, o: Observed, reason: str) -> None:
+def _advice(o: Observed, f: Facts, taken: _Taken) -> str:
+    """What keeps the tool whose change counted as an abort from doing it again."""
+    if taken.event is not Event.ABORT or taken.command is not None:
+        return ""
+    return drift.advice(o, f) or (f.advice if f.corrections > drift.MAX_CORRECTIONS else "")
+
+
+def _revert(step: Step, o: Observed, reason: str, advice: str) -> None:
     f = step.facts
     words = f"everybody goes back to {f.stable}: {reason}"
     if Part.VIRTUAL_SERVICE in o.unread and f.stage >= 0:
@@ -185,12 +192,14 @@ def _revert(step: Step, o: Observed, reason: str) -> None:
         f,
         phase=Phase.REVERTING,
         reason=reason,
+        advice=advice,
         paused_by=None,
         approved=None,
         waiting_since=None,
         lowered_to=None,
         reached=0,
     )
+    words = drift.ended(words, step.facts)
     step.notices.append(Notice("Warning", "Reverting", words))
 
 
@@ -208,7 +217,8 @@ def _come_home(step: Step, o: Observed) -> None:
         step.facts = _forget(f, Phase.HEALTHY)
         step.notices.append(Notice("Normal", "Healthy", f"stable {f.stable} serves everybody"))
     elif o.workload.target == f.canary:
-        step.facts = replace(_forget(f, Phase.REVERTED), canary=f.canary, reason=f.reason)
+        kept = _forget(f, Phase.REVERTED)
+        step.facts = replace(kept, canary=f.canary, reason=f.reason, advice=f.advice)
         step.notices.append(Notice("Warning", "Reverted", f"canary {f.canary} is gone: {f.reason}"))
     elif o.policy is None:
         step.facts = _forget(f, Phase.INITIALIZING)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rollout_controller.api.names import FIELD_MANAGER
-from rollout_controller.core.model import Hash, HeaderPin
+from rollout_controller.core.model import ForeignWrite, Hash, HeaderPin
 from rollout_controller.core.patch import Json
 from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.istio.edits import split
+from rollout_controller.istio.managers import last_stranger
 from rollout_controller.istio.mirrors import mirrored, mirrors_by_route
 from rollout_controller.istio.pins import in_place, own_routes, wanted_routes
 from rollout_controller.istio.routing import SECTIONS, Route, Routing, managed_routes, our_host
@@ -20,13 +20,14 @@ from rollout_controller.istio.routing import SECTIONS, Route, Routing, managed_r
 class TrafficReading:
     """`canary_weight` is the lowest and highest percent of *our* traffic that the canary subset gets over the
     managed routes, (0, 0) where no route sends to us; `subsets` the revisions to which the stable and the
-    canary side are pinned; `changed_by` the field manager that wrote routes or subsets after us, "" if
-    nobody did; `pinned_routes` and `mirror` are as in `core.model.Traffic`.
+    canary side are pinned; `changed_by` is who wrote routes after us, `relabelled_by` who wrote subsets or
+    selectors, None if nobody did; `pinned_routes` and `mirror` are as in `core.model.Traffic`.
     """
 
     canary_weight: tuple[int, int]
     subsets: tuple[Hash | None, Hash | None]
-    changed_by: str = ""
+    changed_by: ForeignWrite | None = None
+    relabelled_by: ForeignWrite | None = None
     pinned_routes: Literal["none", "ours", "other"] = "none"
     mirror: tuple[int, int] = (0, 0)
 
@@ -39,9 +40,11 @@ def read_traffic(
     *,
     header_pins: Sequence[HeaderPin] = (),
     selectors: tuple[Json | None, Json | None] = (None, None),
+    whole_routes: bool = False,
 ) -> TrafficReading:
     """Read the traffic back. `virtual_services` are those that exist, by name; `selectors` the Services of
-    the stable and the canary side in host mode.
+    the stable and the canary side in host mode; `whole_routes` says that the release writes more of routes
+    than weights.
 
     Beside foreign destinations a percentage cannot be met exactly (5 % of 70 is 4): a route that says just
     what `set_traffic` writes for `expected` is read as that.
@@ -63,7 +66,8 @@ def read_traffic(
     return TrafficReading(
         canary_weight=(min(percents, default=0), max(percents, default=0)),
         subsets=_pinned(routing, destination_rule, selectors),
-        changed_by=_last_stranger(_written_fields(routing, services, destination_rule, selectors)),
+        changed_by=last_stranger(_routes_written(services), whole_routes=whole_routes),
+        relabelled_by=last_stranger(_pins_written(routing, destination_rule, selectors)),
         pinned_routes=_pinned_routes(routing, managed, host, header_pins),
         mirror=(min(copies, default=0), max(copies, default=0)),
     )
@@ -102,22 +106,23 @@ def _pinned_routes(
     return found.pop() if len(found) == 1 else "other"
 
 
-def _written_fields(
-    routing: Routing,
-    services: Iterable[Json],
-    destination_rule: Json | None,
-    selectors: tuple[Json | None, Json | None],
-) -> list[tuple[Json, str]]:
-    """The fields whose writers are asked about, each with its object."""
-    fields = [
+def _routes_written(services: Iterable[Json]) -> list[tuple[Json, str]]:
+    """The lists of routes whose writers are asked about, each with its object."""
+    return [
         (service, section)
         for service in services
         for section in SECTIONS
         if section in (service.get("spec") or {})
     ]
+
+
+def _pins_written(
+    routing: Routing, destination_rule: Json | None, selectors: tuple[Json | None, Json | None]
+) -> list[tuple[Json, str]]:
+    """The fields that pin the two sides, each with its object."""
     if routing.services is not None:
-        return fields + [(one, "selector") for one in selectors if one is not None]
-    return [*fields, (destination_rule or {"metadata": {}}, "subsets")]
+        return [(one, "selector") for one in selectors if one is not None]
+    return [(destination_rule, "subsets")] if destination_rule is not None else []
 
 
 def selected_by(service: Json | None) -> Hash | None:
@@ -140,21 +145,3 @@ def _percent(route: Route, expected: int | None) -> int:
     if canary <= 0 or canary >= total:
         return 0 if canary <= 0 else 100
     return min(max((200 * canary + total) // (2 * total), 1), 99)
-
-
-def _last_stranger(objects: Iterable[tuple[Json, str]]) -> str:
-    """Who wrote after us: each object comes with the field of its spec that is asked about.
-
-    `http` and `subsets` are atomic lists for the API server, so their managers wrote them as a whole.
-    """
-    last = [max(_writers(item, field), default=("", False, "")) for item, field in objects]
-    return max((writer for writer in last if writer[1]), default=("", False, ""))[2]
-
-
-def _writers(item: Json, field: str) -> Iterator[tuple[str, bool, str]]:
-    """When, whether it was somebody else, who. Times are whole seconds: of two writes in the same second
-    somebody else's came after ours, or we would not ask."""
-    for entry in item["metadata"].get("managedFields") or []:
-        if f"f:{field}" in (entry.get("fieldsV1") or {}).get("f:spec", {}):
-            who = entry.get("manager") or ""
-            yield entry.get("time") or "", who != FIELD_MANAGER, who

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import Observed, Part, Phase, Pin, SetTraffic
+from rollout_controller.core.model import ForeignWrite, Observed, Part, Phase, Pin, SetTraffic
 from tests.builders import (
     AT_5,
     AT_25,
@@ -28,7 +28,23 @@ IN_STAGE = [at_step(AT_25), paused()]
 
 
 def by(who: str, *weight: int, pins: tuple[str | None, str | None] = ("old", "new")) -> dict[str, object]:
-    return {"canary_weight": weight, "subsets": pins, "changed_by": who, "version": "2"}
+    """Somebody wrote both the routes and the subsets."""
+
+    def wrote(kind: str) -> ForeignWrite:
+        named, at = f'field manager "{who}"', "2030-01-01T11:59:58Z"
+        return ForeignWrite(named, "Update", at, f"{kind} shop/web", f"Tell {who} of the {kind}")
+
+    return {
+        "canary_weight": weight,
+        "subsets": pins,
+        "version": "2",
+        "changed_by": wrote("VirtualService"),
+        "relabelled_by": wrote("DestinationRule"),
+    }
+
+
+ROUTED = "(Update of VirtualService shop/web at 2030-01-01T11:59:58Z)"
+RULED = "(Update of DestinationRule shop/web at 2030-01-01T11:59:58Z)"
 
 
 # -- lowered: somebody's abort --------------------------------------------------------------------------
@@ -41,7 +57,12 @@ def test_a_share_below_what_was_reached_is_an_abort_told_with_who(
 ) -> None:
     d = decide(but(o, traffic=by("kubectl-edit", *weight)))
     assert d.facts.phase is Phase.REVERTING
-    assert 'field manager "kubectl-edit" lowered the canary' in d.facts.reason
+    assert d.facts.reason == (
+        f'field manager "kubectl-edit" lowered the canary\'s share from 25 % to {weight[0]} % {ROUTED},'
+        " which counts as an abort"
+    )
+    assert d.notices[-1].message.endswith(". Tell kubectl-edit of the VirtualService")
+    assert d.display.message.endswith(". Tell kubectl-edit of the VirtualService")
     assert of_kind(d.effects, SetTraffic) == (() if weight == (0, 0) else (SetTraffic(0),))
 
 
@@ -82,9 +103,12 @@ def test_after_the_weight_went_home_for_graduation_it_is_no_abort() -> None:
 def test_a_raised_share_is_put_back_and_told(o: Observed, weight: tuple[int, int]) -> None:
     d = decide(but(o, traffic=by("argocd", *weight)))
     assert (d.facts.phase, d.facts.corrections, d.effects) == (o.facts.phase, 1, (SetTraffic(25),))
-    assert [(n.reason, n.message) for n in d.notices] == [
-        ("Corrected", 'field manager "argocd" changed weights or subsets; they are put back')
-    ]
+    words = (
+        f'field manager "argocd" raised the canary\'s share from 25 % to {weight[1]} % {ROUTED};'
+        " put back, 1 of 3 times in a release. Tell argocd of the VirtualService"
+    )
+    assert [(n.reason, n.message) for n in d.notices] == [("Corrected", words)]
+    assert d.display.message.endswith(f"; {words}")
 
 
 @pytest.mark.parametrize("o", IN_STAGE)
@@ -110,7 +134,12 @@ def test_the_fourth_change_counts_as_an_abort() -> None:
     assert decide(o).facts.phase is Phase.PROGRESSING
     d = decide(but(o, facts={"corrections": 3}))
     assert (d.facts.phase, d.effects) == (Phase.REVERTING, (SetTraffic(0),))
-    assert 'field manager "argocd" keeps changing the weights or subsets' in d.facts.reason
+    assert d.facts.reason == (
+        'field manager "argocd" keeps changing the weights or subsets (4 times; last'
+        f" {ROUTED.strip('()')}), which counts as an abort"
+    )
+    assert [n.reason for n in d.notices] == ["Reverting"]
+    assert d.facts.advice == "Tell argocd of the VirtualService"
 
 
 def test_nothing_is_put_back_onto_a_stable_without_ready_pods() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
+from rollout_controller.core.model import ForeignWrite
 from rollout_controller.core.patch import Json
 from rollout_controller.istio import ManagedService, Routing, TrafficReading, read_traffic
 from tests.support.istio_objects import (
@@ -140,10 +142,10 @@ def test_a_managed_route_that_was_renamed_is_found_by_what_it_splits() -> None:
     assert weights({**half(90, 10), "name": "primary"}, renamed, routing=routing) == (10, 10)
 
 
-def managed_by(*entries: tuple[str, str, Mapping[str, object]]) -> Json:
-    service = virtual_service(half(100, 0))
+def managed_by(*entries: tuple[str, str, Mapping[str, object]], name: str = "web") -> Json:
+    service = virtual_service(half(100, 0), name=name)
     service["metadata"]["managedFields"] = [
-        {"manager": manager, "time": time, "fieldsV1": {"f:spec": fields}}
+        {"manager": manager, "operation": "Update", "time": time, "fieldsV1": {"f:spec": fields}}
         for manager, time, fields in entries
     ]
     return service
@@ -152,8 +154,12 @@ def managed_by(*entries: tuple[str, str, Mapping[str, object]]) -> Json:
 HTTP: Json = {"f:http": {}}
 
 
+def who(write: ForeignWrite | None) -> str:
+    return write.who.partition('"')[2].partition('"')[0] if write is not None else ""
+
+
 @pytest.mark.parametrize(
-    ("entries", "who"),
+    ("entries", "stranger"),
     [
         ([], ""),
         ([("kubectl", "2026-01-01T00:00:01Z", {"f:hosts": {}})], ""),
@@ -180,9 +186,10 @@ HTTP: Json = {"f:http": {}}
     ],
 )
 def test_whoever_wrote_the_routes_after_us_is_told(
-    entries: list[tuple[str, str, Mapping[str, object]]], who: str
+    entries: list[tuple[str, str, Mapping[str, object]]], stranger: str
 ) -> None:
-    assert read_traffic(ROUTING, {"web": managed_by(*entries)}, RULE).changed_by == who
+    reading = read_traffic(ROUTING, {"web": managed_by(*entries)}, RULE)
+    assert (who(reading.changed_by), who(reading.relabelled_by)) == (stranger, "")
 
 
 def rule_managed_by(*entries: tuple[str, str]) -> Json:
@@ -194,17 +201,25 @@ def rule_managed_by(*entries: tuple[str, str]) -> Json:
     return rule
 
 
-def test_whoever_wrote_the_subsets_after_us_is_told_although_we_wrote_the_routes_later() -> None:
-    service = managed_by(("rollout-controller", "2026-01-01T00:00:03Z", HTTP))
+def test_who_wrote_the_routes_and_who_wrote_the_subsets_are_told_apart() -> None:
+    service = managed_by(("kubectl", "2026-01-01T00:00:03Z", HTTP))
     rule = rule_managed_by(
         ("rollout-controller", "2026-01-01T00:00:01Z"), ("git-sync", "2026-01-01T00:00:02Z")
     )
-    assert read_traffic(ROUTING, {"web": service}, rule).changed_by == "git-sync"
+    reading = read_traffic(ROUTING, {"web": service}, rule)
+    assert (who(reading.changed_by), who(reading.relabelled_by)) == ("kubectl", "git-sync")
 
 
-def test_whoever_wrote_the_routes_is_told_where_we_wrote_the_subsets() -> None:
-    service = managed_by(("kubectl", "2026-01-01T00:00:01Z", HTTP))
-    rule = rule_managed_by(
-        ("git-sync", "2026-01-01T00:00:01Z"), ("rollout-controller", "2026-01-01T00:00:02Z")
-    )
-    assert read_traffic(ROUTING, {"web": service}, rule).changed_by == "kubectl"
+def test_of_several_virtual_services_the_one_that_somebody_wrote_last_is_told() -> None:
+    routing = replace(ROUTING, virtual_services=tuple(map(ManagedService, ("web", "mesh", "more"))))
+    services = {
+        "web": managed_by(("rollout-controller", "2026-01-01T00:00:09Z", HTTP)),
+        "mesh": managed_by(("argocd-controller", "2026-01-01T00:00:05Z", HTTP), name="mesh"),
+        "more": managed_by(("kubectl", "2026-01-01T00:00:04Z", HTTP), name="more"),
+    }
+    write = read_traffic(routing, services, RULE).changed_by
+    assert write is not None
+    assert write.who == 'Argo CD (field manager "argocd-controller")'
+    assert (write.operation, write.at) == ("Update", "2026-01-01T00:00:05Z")
+    assert write.object == "VirtualService shop/mesh"
+    assert "name: mesh" in write.advice
