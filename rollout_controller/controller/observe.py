@@ -213,6 +213,7 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
         snapshot.virtual_services,
         snapshot.destination_rule,
         expected,
+        facts.reached,
         header_pins=facts.header_pins,
         selectors=(pair[0], pair[1]),
         whole_routes=bool(facts.header_pins) or any(stage.mirror for stage in facts.plan),

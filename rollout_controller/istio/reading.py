@@ -37,6 +37,7 @@ def read_traffic(
     virtual_services: Mapping[str, Json],
     destination_rule: Json | None,
     expected: int | None = None,
+    reached: int | None = None,
     *,
     header_pins: Sequence[HeaderPin] = (),
     selectors: tuple[Json | None, Json | None] = (None, None),
@@ -46,8 +47,9 @@ def read_traffic(
     the stable and the canary side in host mode; `whole_routes` says that the release writes more of routes
     than weights.
 
-    Beside foreign destinations a percentage cannot be met exactly (5 % of 70 is 4): a route that says just
-    what `set_traffic` writes for `expected` is read as that.
+    Beside foreign destinations a percentage cannot be met exactly (2 % of 70 is 1, which is 1 %): a route
+    that says just what `set_traffic` writes for `expected` is read as that, else one that says what it wrote
+    for `reached`, the share that was last there: it would else look as if somebody had lowered it.
     """
     services = [
         virtual_services[service.name]
@@ -56,7 +58,8 @@ def read_traffic(
     ]
     host = our_host(routing, services, destination_rule)
     managed = [(service, managed_routes(routing, service, host)) for service in services]
-    percents = [_percent(route, expected) for _, routes in managed for route in routes if route.ours > 0]
+    asked = [percent for percent in (expected, reached) if percent is not None]
+    percents = [_percent(route, asked) for _, routes in managed for route in routes if route.ours > 0]
     copies = [
         mirrored(routing, service["spec"]["http"][route.index], host)
         for service, routes in managed
@@ -138,10 +141,11 @@ def pinned_to(destination_rule: Json | None, subset: str) -> Hash | None:
     return (labels or {}).get(HASH_LABEL)
 
 
-def _percent(route: Route, expected: int | None) -> int:
+def _percent(route: Route, asked: Sequence[int]) -> int:
     total, canary = route.ours, route.weight("canary")
-    if expected is not None and canary == split(total, expected):
-        return expected
+    written = next((percent for percent in asked if canary == split(total, percent)), None)
+    if written is not None:
+        return written
     if canary <= 0 or canary >= total:
         return 0 if canary <= 0 else 100
     return min(max((200 * canary + total) // (2 * total), 1), 99)

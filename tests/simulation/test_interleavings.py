@@ -105,6 +105,10 @@ SABOTAGE: Final[dict[str, Deed]] = {
 }
 
 FAULTS: Final = ("crash", "lost", "failed")
+FOREIGN: Final = st.sampled_from(
+    [(), (), (("legacy", 30),), (("legacy", 12), ("beta", 78)), (("legacy", 67),)]
+)
+"""What a route sends elsewhere, beside our two destinations."""
 evidence = st.sampled_from(
     [
         Evidence(),
@@ -151,11 +155,20 @@ class Shop(RuleBasedStateMachine):
     deeds: ClassVar[dict[str, Deed]] = PEOPLE
     blamed: ClassVar[frozenset[str]] = NATIVE | {OURS}
 
-    @initialize(evidence=evidence, replicas=st.integers(1, 4), begun=st.integers(0, 40))
-    def open(self, evidence: Evidence, replicas: int, begun: int) -> None:
+    @initialize(
+        evidence=evidence,
+        replicas=st.integers(1, 4),
+        begun=st.integers(0, 40),
+        elsewhere=st.tuples(FOREIGN, FOREIGN),
+    )
+    def open(
+        self, evidence: Evidence, replicas: int, begun: int, elsewhere: tuple[scene.Foreign, scene.Foreign]
+    ) -> None:
         """Version 1 at rest, or version 2 somewhere on its way."""
         self.run = releases.at_rest(replicas=replicas, **DURATIONS)
         self.run.evidence = evidence
+        for service, foreign in zip((scene.GATEWAY, scene.MESH), elsewhere, strict=True):
+            scene.share_with(self.run.world, service, *foreign)
         if begun:
             scene.set_image(self.run.world, scene.V2)
         for _ in range(begun):

@@ -135,7 +135,8 @@ class Laws:
             return
         plan = old["plan"][index]
         share = mesh.shares_now(world).get(old["canary"], (0, 0))
-        demand(share == (plan["weight"],) * 2, 3, f"stage {index} is left at {share}, not {plan['weight']} %")
+        as_asked = mesh.gives(world, old["canary"], plan["weight"])
+        demand(as_asked, 3, f"stage {index} is left at {share}, not {plan['weight']} %")
         for service in world.every(Kind.VIRTUAL_SERVICE):
             copies, routes = mesh.copied(service), len(mesh.own_routes(service))
             demand(copies == plan.get("mirror", 0), 3, f"stage {index} is left with copies of {copies} %")
@@ -235,6 +236,13 @@ def _check_virtual_service(world: World, ref: Ref, old: Json | None, new: Json |
     before, after = mesh.route_weights(old), mesh.route_weights(new)
     demand(sum(before.values()) == sum(after.values()), 4, f"{ref}: {before} became {after}")
     demand(min(after.values()) >= 0, 4, f"{ref}: {after}")
+    total, status = sum(after.values()), status_of(world)
+    asked = {0, *(stage["weight"] for stage in status.get("plan") or [])}
+    asked |= {(status.get("stage") or {}).get("loweredTo", 0)}
+    allowed = {mesh.clamped(total, percent) for percent in asked}
+    demand(
+        after["canary"] in allowed, 4, f"{ref}: of {total} the canary gets {after['canary']}, not {allowed}"
+    )
     demand(_unweighted(old) == _unweighted(new), 12, f"{ref}: more than our weights was changed")
     demand(
         mesh.copied(new) == 0 or _copies_alike(new), 12, f"{ref}: copies go to more than one entry of ours"

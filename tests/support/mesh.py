@@ -7,6 +7,7 @@ mode the selectors of the two Services are what DestinationRules are else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
@@ -87,19 +88,47 @@ def rules_now(world: World) -> list[Json]:
     return [*world.every(Kind.SERVICE), *world.every(Kind.DESTINATION_RULE)]
 
 
+def is_ours(destination: Json) -> bool:
+    """Whether a destination is one of those that the Rollout moves weights between."""
+    return side_of(destination["destination"]) is not None
+
+
+def clamped(total: int, percent: int) -> int:
+    """What law 4 gives the canary where stable and canary have `total` together."""
+    if percent in {0, 100}:
+        return total * percent // 100
+    return max(0, min(max(1, math.floor(total * percent / 100 + 0.5)), total - 1))
+
+
+def percent_of(weight: int, total: int) -> int:
+    """The least percentage for which law 4 gives this weight: beside foreign shares several may."""
+    return next(percent for percent in range(101) if clamped(total, percent) >= weight)
+
+
 def shares(services: Iterable[Json], rules: Iterable[Json]) -> dict[str, Share]:
     """Lowest and highest percent of requests that each pinned revision gets over the managed routes."""
     pinned = pins(rules)
-    rows = [weights for service in services if (weights := route_weights(service))]
+    rows = [weights for service in services if sum((weights := route_weights(service)).values())]
     revisions = {revision for revision in pinned.values() if revision}
     found = {}
     for revision in revisions:
         sums = [
-            100 * sum(w for s, w in row.items() if pinned.get(s) == revision) // sum(row.values())
+            percent_of(sum(w for s, w in row.items() if pinned.get(s) == revision), sum(row.values()))
             for row in rows
         ]
         found[revision] = (min(sums), max(sums))
     return found
+
+
+def gives(world: World, revision: str, percent: int) -> bool:
+    """Whether each managed route gives a pinned revision what law 4 says for this percentage."""
+    pinned = pins(rules_now(world))
+    return all(
+        sum(w for subset, w in row.items() if pinned.get(subset) == revision)
+        == clamped(sum(row.values()), percent)
+        for row in map(route_weights, world.every(Kind.VIRTUAL_SERVICE))
+        if sum(row.values())
+    )
 
 
 def shares_now(world: World) -> dict[str, Share]:

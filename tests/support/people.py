@@ -16,15 +16,16 @@ GITOPS: Final = "gitops"
 
 
 def shift(world: World, percent: int, services: tuple[str, ...] = ("web", "web-mesh")) -> None:
-    """Another manager gives the canary subset this share."""
+    """Another manager gives the canary subset this share of ours."""
     for service in world.every(Kind.VIRTUAL_SERVICE):
         if service["metadata"]["name"] in services:
             spec = deepcopy(service["spec"])
             for route in spec["http"]:
                 if route.get("name") == mesh.ROUTE:
-                    for destination in route["route"]:
-                        ours = destination["destination"]["subset"] == "canary"
-                        destination["weight"] = percent if ours else 100 - percent
+                    ours = {mesh.side_of(d["destination"]): d for d in route["route"] if mesh.is_ours(d)}
+                    total = sum(destination["weight"] for destination in ours.values())
+                    ours["canary"]["weight"] = mesh.clamped(total, percent)
+                    ours["stable"]["weight"] = total - mesh.clamped(total, percent)
             world.update(ref_of(Kind.VIRTUAL_SERVICE, service), {**service, "spec": spec}, GITOPS)
 
 

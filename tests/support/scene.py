@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 from rollout_controller.ports import Json, Kind, Ref
-from tests.support import environment
+from tests.support import environment, mesh
 from tests.support.simulation import KEY, ROLLOUT
 from tests.support.world import World
 
@@ -15,6 +15,8 @@ GATEWAY: Final = Ref(Kind.VIRTUAL_SERVICE, "shop", "web")
 MESH: Final = Ref(Kind.VIRTUAL_SERVICE, "shop", "web-mesh")
 RULE: Final = Ref(Kind.DESTINATION_RULE, "shop", "web")
 KUBECTL: Final = "kubectl"
+Foreign = tuple[tuple[str, int], ...]
+"""Hosts that are not ours, with their weights."""
 V1, V2, V3 = "shop/web:1", "shop/web:2", "shop/web:3"
 
 
@@ -91,6 +93,22 @@ def _primary(stable: Json, canary: Json) -> Json:
         "timeout": "3s",
         "route": [{"destination": stable, "weight": 100}, {"destination": canary, "weight": 0}],
     }
+
+
+def share_with(world: World, service: Ref, *foreign: tuple[str, int]) -> None:
+    """The route that is managed sends a part of its requests elsewhere: hosts with their weights.
+
+    The first stands before our destinations, the others behind.
+    """
+    old = world.need(service)
+    spec = deepcopy(old["spec"])
+    others = [{"destination": {"host": host}, "weight": weight} for host, weight in foreign]
+    for route in spec["http"]:
+        if route.get("name") == "primary":
+            stable, canary = (d for d in route["route"] if mesh.is_ours(d))
+            stable["weight"], canary["weight"] = 100 - sum(weight for _, weight in foreign), 0
+            route["route"] = [*others[:1], stable, canary, *others[1:]]
+    world.update(service, {**old, "spec": spec}, KUBECTL)
 
 
 def _pinned() -> Json:
