@@ -13,6 +13,7 @@ from typing import Final
 from rollout_controller.core.model import Finding, Part
 from rollout_controller.core.patch import Json
 from rollout_controller.core.template import HASH_LABEL
+from rollout_controller.istio.coverage import share_findings, unrouted_findings
 from rollout_controller.istio.finding import (
     DEPLOYMENT,
     DESTINATION_RULE,
@@ -48,7 +49,7 @@ def preflight(
     services: Iterable[Json] = (),
     unread: Collection[Part] = (),
 ) -> tuple[Finding, ...]:
-    """All that is wrong, each an error, in the order in which a person would look.
+    """All that is wrong, in the order in which a person would look; warnings come last.
 
     None, or a VirtualService that is not in the mapping, means that the object does not exist, unless its
     part is in `unread`: what could not be read is not missing, and nothing is said about it. `services`
@@ -97,6 +98,10 @@ def _findings(
             yield from virtual_service_findings(routing, service, managed, host, field)
         elif Part.VIRTUAL_SERVICE not in unread:
             yield _missing(MISSING_VIRTUAL_SERVICE, routing, VIRTUAL_SERVICE, managed.name, f"{field}.name")
+    if host is not None:
+        yield from share_findings(routing, virtual_services, host)
+    if deployment is not None:
+        yield from unrouted_findings(routing, virtual_services.values(), services, deployment)
 
 
 def _missing(code: str, routing: Routing, kind: str, name: str, field: str) -> Finding:

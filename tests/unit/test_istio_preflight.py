@@ -250,7 +250,7 @@ def test_a_service_label_outside_the_selector_is_told() -> None:
     "others",
     [
         [],
-        [service({"version": "v1"}, name="web-v1")],
+        [service({"version": "v9"}, name="web-v9")],
         [service(None)],
         [service({})],
     ],
