@@ -30,14 +30,12 @@ def split_routes(draw: st.DrawFn) -> Json:
     return route(*draw(st.permutations(entries)))
 
 
-services = st.fixed_dictionaries(
-    {
-        name: st.lists(split_routes(), min_size=1, max_size=3).map(
-            lambda routes, name=name: virtual_service(*routes, name=name)
-        )
-        for name in NAMES
-    }
-)
+@st.composite
+def named(draw: st.DrawFn, name: str) -> Json:
+    return virtual_service(*draw(st.lists(split_routes(), min_size=1, max_size=3)), name=name)
+
+
+services = st.fixed_dictionaries({name: named(name) for name in NAMES})
 
 
 def law(total: int, percent: int) -> int:

@@ -135,10 +135,9 @@ def test_a_part_that_somebody_raised_beside_foreign_shares_is_put_back(shares: S
 
 @pytest.mark.parametrize("ours", [0, 1])
 def test_without_anything_of_ours_on_any_route_nothing_is_released_and_it_is_told(ours: int) -> None:
-    world = scene.shop(steps=STEPS)
+    run = Run(scene.shop(steps=STEPS)).to_rest()
     for service in (scene.GATEWAY, scene.MESH):
-        scene.share_with(world, service, ("legacy", 100 - ours))
-    run = Run(world).to_rest()
+        scene.share_with(run.world, service, ("legacy", 100 - ours))
     scene.set_image(run.world, scene.V2)
     run.to_rest()
     assert run.facts.phase is Phase.INVALID
