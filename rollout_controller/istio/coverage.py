@@ -49,7 +49,8 @@ def unrouted_findings(
     """One warning that names all Services through which callers in the mesh pass by the managed routes.
 
     Nothing is said where a managed VirtualService is not there, or has no hosts: it is a delegate, and
-    whoever delegates to it is not known here.
+    whoever delegates to it is not known here. The two Services of host mode select one version each while
+    there is a canary.
     """
     template = (deployment["spec"].get("template") or {}).get("metadata") or {}
     pods: dict[str, str] = template.get("labels") or {}
@@ -58,7 +59,9 @@ def unrouted_findings(
     passed_by = sorted(
         service["metadata"]["name"]
         for service in services
-        if _selects(service, pods) and not _routed(routing, service, virtual_services)
+        if _selects(service, pods)
+        and service["metadata"]["name"] not in (routing.services or ())
+        and not _routed(routing, service, virtual_services)
     )
     if not passed_by:
         return

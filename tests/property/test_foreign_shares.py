@@ -8,7 +8,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from rollout_controller.core.patch import Json
-from rollout_controller.istio import ManagedService, Routing, read_traffic, set_weight
+from rollout_controller.istio import ManagedService, Routing, read_traffic, set_traffic
 from tests.support.istio_objects import destination_rule, route, to, virtual_service
 from tests.support.jsonpatch import apply
 
@@ -46,7 +46,7 @@ def law(total: int, percent: int) -> int:
 
 
 def written(before: dict[str, Json], percent: int) -> dict[str, Json]:
-    return {name: apply(obj, set_weight(ROUTING, obj, percent, RULE)) for name, obj in before.items()}
+    return {name: apply(obj, set_traffic(ROUTING, obj, percent, RULE)) for name, obj in before.items()}
 
 
 def routes(objects: dict[str, Json]) -> list[list[Json]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,15 @@ def test_a_service_that_selects_no_canary_pods_is_of_no_concern(selector: dict[s
 def test_a_label_of_the_template_alone_selects_canary_pods_too() -> None:
     (finding,) = found(served("web"), services=(service({"version": "v1"}, "by-version"),))
     assert finding.object == "Service shop/by-version"
+
+
+def test_the_two_services_of_host_mode_select_one_version_each_while_there_is_a_canary() -> None:
+    pair = replace(ROUTING, services=("web", "web-canary"), destination_rule="")
+    services = (service(WEB), service(WEB, "web-canary"), service(WEB, "web-internal"))
+    one = virtual_service(route(to(None, 100), to(None, 0, host="web-canary")))
+    one["spec"]["hosts"] = ["shop.example"]
+    (finding,) = found(one, services=services, routing=pair, destination_rule=None)
+    assert (finding.code, finding.object) == ("UnroutedPath", "Service shop/web-internal")
 
 
 def test_a_delegate_has_the_hosts_of_a_root_that_is_not_known() -> None:
