@@ -34,6 +34,7 @@ from rollout_controller.core.model import (
     Traffic,
     Verdict,
 )
+from rollout_controller.core.ownership import ownership
 from rollout_controller.core.rollback import as_begun
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
 from rollout_controller.istio.preflight import preflight
@@ -90,7 +91,7 @@ class Observer:
         snapshot = await take(self._cluster, rollout, spec, live=live)
         now = self._clock.now()
         gate = await check_gate(self._cluster, snapshot.deployment, key, memory, now)
-        metadata = rollout["metadata"]
+        metadata, owned = rollout["metadata"], ownership(rollout, snapshot.rollouts)
         observed = Observed(
             now=now,
             policy=policy,
@@ -105,17 +106,20 @@ class Observer:
             verdict=self._verdicts.verdict(key),
             findings=(
                 *_unwritten(memory),
+                *owned.findings,
                 *wrong,
                 *snapshot.findings,
                 *_preflight(snapshot),
                 *_for_strategy(snapshot, facts, policy),
                 *gate,
-                *_own_findings(snapshot, facts),
+                *_altered_canary(snapshot, facts),
             ),
             busy=self._verdicts.busy(key),
             absent=frozenset(snapshot.absent),
             unread=frozenset(snapshot.unread),
             edited=_edited(rollout, facts, policy, memory),
+            owner=owned.owner,
+            holder=owned.holder,
         )
         return Sighting(observed, snapshot, rollout)
 
@@ -225,22 +229,6 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
     ]
     version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
     return memory.sight(reading, version, now)
-
-
-def _own_findings(snapshot: Snapshot, facts: Facts) -> tuple[Finding, ...]:
-    return _claimed(snapshot) + _altered_canary(snapshot, facts)
-
-
-def _claimed(snapshot: Snapshot) -> tuple[Finding, ...]:
-    """A Deployment has one Rollout: two would take the gate's label from each other for ever."""
-    deployment = snapshot.deployment
-    owner = (deployment["metadata"].get("labels") or {}).get(names.LABEL) if deployment is not None else None
-    if owner in {None, snapshot.name}:
-        return ()
-    sentence = f"the Deployment is released by Rollout {owner} already"
-    fix = "Delete one of the two Rollouts, or name another Deployment here."
-    name = f"Rollout {snapshot.namespace}/{snapshot.name}"
-    return (Finding("ClaimedDeployment", "error", name, "spec.workload.deployment", sentence, fix),)
 
 
 def _altered_canary(snapshot: Snapshot, facts: Facts) -> tuple[Finding, ...]:

@@ -20,7 +20,7 @@ class Snapshot:
     `absent` parts do not exist (404), `unread` ones could not be read; `findings` tell of refusals. An unread
     DestinationRule is the one last seen: writes to it test its version. `endpoints` are, by Service, the pods
     that its EndpointSlices call ready, None if there are no slices to go by. `selectors` are the Services of
-    the two sides in host mode.
+    the two sides in host mode, `rollouts` all of the namespace.
     """
 
     rollout: Json
@@ -33,6 +33,7 @@ class Snapshot:
     destination_rule: Json | None = None
     services: list[Json] = field(default_factory=list)
     selectors: dict[str, Json] = field(default_factory=dict)
+    rollouts: list[Json] = field(default_factory=list)
     endpoints: Mapping[str, frozenset[str]] | None = None
     absent: set[Part] = field(default_factory=set)
     unread: set[Part] = field(default_factory=set)
@@ -74,6 +75,7 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec | Places, *, l
     taken.pods = await reader.all(Part.PODS, Kind.POD, _selector(taken.deployment))
     taken.services = await reader.services()
     taken.endpoints = await reader.endpoints()
+    taken.rollouts = await reader.rollouts()
     return taken
 
 
@@ -118,6 +120,14 @@ class _Reader:
         try:
             return await self.cluster.list(Kind.SERVICE, self.taken.namespace, live=False)
         except (NotFound, Unavailable, Refused):
+            return []
+
+    async def rollouts(self) -> list[Json]:
+        """What the watches know of others that may claim the same: those that come later wake this one."""
+        try:
+            return await self.cluster.list(Kind.ROLLOUT, self.taken.namespace, live=False)
+        except (NotFound, Unavailable, Refused):
+            self.taken.unread.add(Part.ROLLOUTS)
             return []
 
     async def endpoints(self) -> Mapping[str, frozenset[str]] | None:

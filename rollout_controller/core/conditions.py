@@ -297,6 +297,12 @@ def at_rest(o: Observed) -> bool:
     return o.workload is None or (o.workload.canary is None and not o.workload.bereft and not leftovers(o))
 
 
+def nothing_left(o: Observed) -> bool:
+    """Whether this Rollout has nothing to take back; what is pinned is the holder's, where there is one."""
+    canary = o.workload.canary if o.workload is not None else None
+    return at_rest(o) or (bool(o.holder) and canary is None and not leftovers(o))
+
+
 def stable_candidate(o: Observed) -> str | None:
     """The revision that a Rollout without memory takes for stable: the only ReplicaSet that is in use.
 

@@ -59,6 +59,8 @@ def _phase(o: Observed, facts: Facts) -> str:
 
 
 def _initializing(o: Observed, facts: Facts) -> str:
+    if o.holder:
+        return f"waiting until Rollout {o.holder} has let go of what both claim"
     if facts.reason:
         return f"{facts.reason}; waiting until the Deployment has come to rest"
     if not is_.at_rest(o):

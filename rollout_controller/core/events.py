@@ -133,6 +133,10 @@ def _error(o: Observed, _f: Facts, _a: Agenda) -> str | None:
     return str(o.error) if o.error is not None else None
 
 
+def _disowned(o: Observed, f: Facts, a: Agenda) -> str | None:
+    return _error(o, f, a) if o.owner else None
+
+
 def _cured(o: Observed, _f: Facts, _a: Agenda) -> str | None:
     return None if o.error is not None or o.unread else "what was wrong is cured"
 
@@ -147,7 +151,8 @@ def _template_new(o: Observed, f: Facts, _a: Agenda) -> str | None:
     w = o.workload
     if w is None or not is_.deployment_present(o) or w.target in {f.stable, f.canary}:
         return None
-    if f.phase not in RUNNING and not (w.paused and o.policy is not None):
+    waits = bool(o.holder) or Part.ROLLOUTS in o.unread or not w.paused or o.policy is None
+    if f.phase not in RUNNING and waits:
         return None
     return f"new revision {w.target}"
 
@@ -270,7 +275,7 @@ def _home(o: Observed, f: Facts, _a: Agenda) -> str | None:
         home = o.traffic is None or o.traffic.home
         return "home" if home and is_.native_roll(o) is None else None
     w = o.workload
-    if w is None or not w.synced or not w.labelled or is_.stable_candidate(o) is None:
+    if w is None or not w.synced or not w.labelled or o.holder or is_.stable_candidate(o) is None:
         return None
     return "adopted"
 
@@ -291,6 +296,7 @@ DETECTORS: dict[Event, Detector] = {
     Event.STABLE_GONE: _stable_gone,
     Event.NATIVE_ROLL: _native_roll,
     Event.ERROR: _error,
+    Event.DISOWNED: _disowned,
     Event.CURED: _cured,
     Event.TEMPLATE_STABLE: _template_stable,
     Event.TEMPLATE_NEW: _template_new,

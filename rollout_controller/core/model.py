@@ -56,6 +56,7 @@ class Part(StrEnum):
     VIRTUAL_SERVICE = "VirtualService"
     DESTINATION_RULE = "DestinationRule"
     SERVICE = "Service"
+    ROLLOUTS = "Rollouts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +411,9 @@ class Observed:
     `busy` tells per revision whether its pods were still sent requests when metrics were last asked:
     True or False as measured, None if metrics have no answer; a revision that is missing was not asked
     about yet. `absent` parts do not exist (404), `unread` parts could not be read just now. `edited` says
-    that the running release's strategy was edited, and that nobody was told yet.
+    that the running release's strategy was edited, and that nobody was told yet. `owner` is the older Rollout
+    that claims the same ("": this one owns what it claims), `holder` another one that claims the same and
+    still has marks of a release in the cluster.
     """
 
     now: datetime
@@ -429,6 +432,8 @@ class Observed:
     absent: frozenset[Part] = frozenset()
     unread: frozenset[Part] = frozenset()
     edited: bool = False
+    owner: str = ""
+    holder: str = ""
 
     @property
     def error(self) -> Finding | None:

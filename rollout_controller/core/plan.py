@@ -9,6 +9,7 @@ from __future__ import annotations
 from rollout_controller.core import conditions as is_
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import (
+    RUNNING,
     Adopt,
     Delete,
     Effect,
@@ -29,7 +30,7 @@ from rollout_controller.core.model import (
     Workload,
 )
 from rollout_controller.core.stages import carried, need
-from rollout_controller.core.takeback import initialize, leave, revert, without_pods
+from rollout_controller.core.takeback import initialize, leave, let_go, revert, without_pods
 
 
 def plan(o: Observed, facts: Facts, agenda: Agenda, *, gone: bool) -> list[Effect]:
@@ -43,7 +44,11 @@ def plan(o: Observed, facts: Facts, agenda: Agenda, *, gone: bool) -> list[Effec
 
 
 def _towards_goal(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
+    if o.holder and not o.owner and facts.phase not in RUNNING:
+        return []  # what is in the world is another's, which has to take it back first
     match facts.phase:
+        case Phase.INVALID if o.owner:
+            return let_go(o, facts, agenda)
         case Phase.INITIALIZING:
             return initialize(o, agenda)
         case Phase.HEALTHY:

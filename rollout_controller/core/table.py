@@ -22,6 +22,7 @@ class Event(StrEnum):
     STABLE_GONE = "rolled away"  # a native roll left stable without endpoints
     NATIVE_ROLL = "native roll"  # the Deployment rolls by itself, or did
     ERROR = "error finding"
+    DISOWNED = "another's"  # an older Rollout claims the same
     CURED = "cured"
     TEMPLATE_STABLE = "template back"  # the Deployment asks for stable's template (again)
     TEMPLATE_NEW = "new template"  # it asks for one that is neither stable's nor the canary's
@@ -61,7 +62,8 @@ class Cell(Enum):
     GONE = "gone"
     NEXT = "next stage, after the last Promoting"
     NOTE = "approved"
-    BY_TEMPLATE = "by template: stable Healthy, canary Reverted, other Progressing; deleting gone"
+    BY_TEMPLATE = "by template: stable Healthy, canary Reverted, other Progressing or, if another's, Invalid;\
+ deleting gone"
 
 
 To = Phase | Cell
@@ -81,6 +83,7 @@ _ROWS: dict[Event, tuple[To, ...]] = {
     Event.STABLE_GONE:     (_N,      _N,      _N,       _INIT,     _INIT,     _INIT,      _N,        _INIT,    _N),
     Event.NATIVE_ROLL:     (_N,      _N,      _INIT,    _BACK,     _BACK,     _BACK,      _N,        _S,       _INIT),
     Event.ERROR:           (_INVALID, _S,     _INVALID, _HOLD,     _S,        _S,         _S,        _S,       _S),
+    Event.DISOWNED:        (_N,      _N,      _N,       _N,        _N,        _N,         _N,        _N,       _INVALID),
     Event.CURED:           (_N,      _INIT,   _N,       _N,        _N,        _N,         _N,        _N,       _N),
     Event.TEMPLATE_STABLE: (_N,      _N,      _S,       _BACK,     _BACK,     _BACK,      _N,        _S,       _HEALTHY),
     Event.TEMPLATE_NEW:    (_N,      _N,      _GO,      _BACK,     _BACK,     _BACK,      _N,        _S,       _GO),
@@ -138,6 +141,7 @@ def _targets(cell: To, event: Event) -> dict[str, str]:
             Phase.HEALTHY.value: "home, template back",
             Phase.REVERTED.value: "home, template unchanged",
             Phase.PROGRESSING.value: "home, new template",
+            Phase.INVALID.value: "home, another's",
             "[*]": "home, deleted",
         },
     }.get(cell, {})

@@ -90,24 +90,38 @@ def initialize(o: Observed, agenda: Agenda) -> list[Effect]:
     w, t = o.workload, o.traffic
     if w is None or o.unread:
         return []
-    adopt = is_.deployment_present(o) and not w.labelled and not o.deleting
+    adopt = is_.deployment_present(o) and not w.labelled and not o.deleting and not o.owner
     effects: list[Effect] = [Adopt(present=True)] if adopt else []
     left = is_.leftovers(o)
-    if t is not None and (t.pinned or left or t.pinned_routes != "none"):
+    ours = None if o.holder else t
+    if ours is not None and (ours.pinned or left or ours.pinned_routes != "none"):
         owned = [p for p in (w.stable, *w.others) if p is not None and p.of == "deployment"]
-        kept = any(p.hash == t.subsets[0] and p.ready_endpoints > 0 for p in owned)
-        if t.pinned and not kept:
+        kept = any(p.hash == ours.subsets[0] and p.ready_endpoints > 0 for p in owned)
+        if ours.pinned and not kept:
             return [*effects, Pin(None, None)]
-        if not t.home:
+        if not ours.home:
             return [*effects, SetTraffic(0)]
     effects += without_pods(o, left, agenda)
     if left:
         return effects
-    if t is not None and t.pinned:
+    if ours is not None and ours.pinned:
         return [*effects, Pin(None, None)] if is_.weights_settled(o, agenda) else effects
     if o.finalizer and not o.deleting:
         effects.append(Finalizer(present=False))
     return effects
+
+
+def let_go(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
+    """Another Rollout owns what this one claims: nothing of ours stays in its way, the finalizer goes last.
+
+    The gate's label stays, for the owner to put its own in its place: without one a template would slip by.
+    """
+    if not o.finalizer:
+        return []
+    effects, stable = initialize(o, agenda), is_.unpausable(o, facts)
+    last = effects == [Finalizer(present=False)]
+    held = o.workload is not None and o.workload.held and not o.holder
+    return [Unpause(stable), *effects] if last and held and stable is not None else effects
 
 
 def leave(o: Observed, facts: Facts) -> list[Effect]:
@@ -115,7 +129,7 @@ def leave(o: Observed, facts: Facts) -> list[Effect]:
     effects: list[Effect] = []
     w, stable = o.workload, is_.unpausable(o, facts)
     if w is not None and is_.deployment_present(o):
-        if w.held and stable is not None:
+        if w.held and stable is not None and not o.holder:
             effects.append(Unpause(stable))
         if w.labelled:
             effects.append(Adopt(present=False))

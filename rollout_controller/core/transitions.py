@@ -129,9 +129,9 @@ def _go(step: Step, o: Observed) -> None:
     """Nothing is forgotten while it could not be read, and what is left is taken back before."""
     if o.unread:
         return
-    if is_.at_rest(o):
+    if is_.nothing_left(o):
         step.gone = True
-        if is_.stays_paused(o, step.facts):
+        if is_.stays_paused(o, step.facts) and not o.holder:
             words = (
                 "the Deployment stays paused, as its template was never released:"
                 " kubectl rollout resume lets it roll"
@@ -220,6 +220,9 @@ def _come_home(step: Step, o: Observed) -> None:
         kept = _forget(f, Phase.REVERTED)
         step.facts = replace(kept, canary=f.canary, reason=f.reason, advice=f.advice)
         step.notices.append(Notice("Warning", "Reverted", f"canary {f.canary} is gone: {f.reason}"))
+    elif o.owner:
+        step.facts = replace(_forget(f, Phase.INVALID), reason=str(o.error or ""))
+        step.notices.append(Notice("Warning", "Invalid", step.facts.reason))
     elif o.policy is None:
         step.facts = _forget(f, Phase.INITIALIZING)
     else:
@@ -300,8 +303,8 @@ def _start_over(step: Step, phase: Phase, taken: _Taken) -> None:
         previous=previous(f, kept),
         reason="" if event is Event.CURED else reason,
     )
-    warn = event in {Event.ERROR, Event.NATIVE_ROLL, Event.STABLE_GONE}
-    name = {Event.ERROR: "Invalid", Event.CURED: "Cured"}.get(event, "NativeRoll")
+    warn = event is not Event.CURED
+    name = {Event.CURED: "Cured"}.get(event, "Invalid" if phase is Phase.INVALID else "NativeRoll")
     step.notices.append(Notice("Warning" if warn else "Normal", name, reason))
 
 

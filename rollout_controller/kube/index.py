@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rollout_controller.api.names import LABEL
+from rollout_controller.core.ownership import bears_marks
 from rollout_controller.kube.store import Change
 from rollout_controller.ports import Json, Key, Kind, Ref
 
@@ -26,7 +27,9 @@ class Index:
     def woken_by(self, kind: Kind, change: Change) -> set[Key]:
         """The Rollouts whose decision may rest on the object that changed, as it was and as it is."""
         if kind is Kind.ROLLOUT:
-            return {self._indexed(change)}
+            before = self._rivals(change)
+            key = self._indexed(change)
+            return {key, *before, *self._rivals(change)} if _moves_others(change) else {key}
         return {key for obj in change if obj is not None for key in self._keys(kind, obj)}
 
     def _indexed(self, change: Change) -> Key:
@@ -44,6 +47,11 @@ class Index:
             for ref in references(change.new):
                 self._named[ref].add(key)
         return key
+
+    def _rivals(self, change: Change) -> set[Key]:
+        """The Rollouts that name an object which this one names, as it was or as it is."""
+        named = {ref for rollout in change if rollout is not None for ref in references(rollout)}
+        return {key for ref in named for key in self._named.get(ref, ())}
 
     def _keys(self, kind: Kind, obj: Json) -> Iterator[Key]:
         namespace = obj["metadata"]["namespace"]
@@ -101,6 +109,14 @@ class Index:
 
     def _of_deployment(self, namespace: str, name: str) -> Iterator[Key]:
         yield from self._named.get(Ref(Kind.DEPLOYMENT, namespace, name), ())
+
+
+def _moves_others(change: Change) -> bool:
+    """Whether a change of a Rollout may say who owns what: its claims, its being there, its marks."""
+    old, new = change
+    if old is None or new is None:
+        return True
+    return old.get("spec") != new.get("spec") or bears_marks(old) != bears_marks(new)
 
 
 def references(rollout: Json) -> set[Ref]:

@@ -186,6 +186,8 @@ CHANGES: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("command",): (None, *COMMANDS),
     ("verdict",): (None, *(Verdict(StageKey("new", i, SINCE), r, SINCE) for i in (0, 1, 3) for r in RESULTS)),
     ("findings",): ((), (FINDING,)),
+    ("owner",): ("", "older"),
+    ("holder",): ("", "another"),
     ("busy",): ({}, {"new": True}, {"new": False, "old": False, "left": False}, {"new": None}),
     ("absent",): tuple(frozenset({part}) for part in Part),
     ("unread",): tuple(frozenset({part}) for part in Part),
@@ -280,6 +282,8 @@ def anything(draw: st.DrawFn) -> Observed:
         findings=draw(st.sampled_from([(), (FINDING,)])),
         absent=draw(part),
         unread=draw(part),
+        owner=draw(st.sampled_from(["", "older"])),
+        holder=draw(st.sampled_from(["", "another"])),
     )
 
 

@@ -52,6 +52,19 @@ def shop(
     return world
 
 
+def another_rollout(world: World, name: str, like: str = "", **spec: Any) -> None:
+    """A second Rollout of the same Deployment and routes, as the first but for these fields of its spec.
+
+    With `like` it was created in the same second as the Rollout of that name, though it is only seen now.
+    """
+    body = _rollout(({"weight": 50}, {"weight": 100}), spec)
+    made = world.create(Kind.ROLLOUT, {**body, "metadata": {**body["metadata"], "name": name}}, KUBECTL)
+    if like:
+        born = world.need(Ref(Kind.ROLLOUT, KEY.namespace, like))["metadata"]["creationTimestamp"]
+        metadata = {**made["metadata"], "creationTimestamp": born}
+        world.objects[Kind.ROLLOUT][KEY.namespace, name] = {**made, "metadata": metadata}
+
+
 def template(image: str) -> Json:
     """The pod template with this image."""
     return {

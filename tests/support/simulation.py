@@ -125,9 +125,9 @@ class Evidence:
         """Whether this stage will get a pass."""
         return stage not in self.silent_at | self.fails_at
 
-    def due(self, world: World, timing: Timing) -> datetime | None:
+    def due(self, world: World, timing: Timing, of: Key = KEY) -> datetime | None:
         """When the verdict on the present stage is there, None if there is none to come."""
-        key = _facts(world).key
+        key = _facts(world, of).key
         if key is None or key.index in self.silent_at:
             return None
         return key.since + timing.settle + self.after
@@ -136,9 +136,9 @@ class Evidence:
 _FACTS: Final[dict[int, tuple[Json, Facts]]] = {}
 
 
-def _facts(world: World) -> Facts:
+def _facts(world: World, of: Key = KEY) -> Facts:
     """The facts in the status; remembered by identity, for objects are never changed."""
-    rollout = world.get(ROLLOUT)
+    rollout = world.get(Ref(Kind.ROLLOUT, *of))
     if rollout is None:
         return Facts()
     known = _FACTS.get(id(rollout))
@@ -156,8 +156,8 @@ class ScriptedJudges:
     timing: Timing
 
     def verdict(self, key: Key) -> Verdict | None:
-        stage, ready = _facts(self.world).key, self.evidence.due(self.world, self.timing)
-        if key != KEY or stage is None or ready is None or ready > self.world.now:
+        stage, ready = _facts(self.world, key).key, self.evidence.due(self.world, self.timing, key)
+        if stage is None or ready is None or ready > self.world.now:
             return None
         return self._say(stage, ready)
 
@@ -167,7 +167,7 @@ class ScriptedJudges:
         return Verdict(stage, "pass", since, sentence="error rate 0 % (limit 1 %)")
 
     def busy(self, key: Key) -> Mapping[Hash, bool | None]:
-        facts = _facts(self.world)
+        facts = _facts(self.world, key)
         return {revision: self.evidence.busy for revision in (facts.stable, facts.canary) if revision}
 
     def judge(self, key: Key, sighting: Sighting | None, facts: Facts | None) -> None:
@@ -190,7 +190,7 @@ class Crashed(BaseException):
 
 @dataclass(slots=True)
 class Pass:
-    """One pass of the controller over the Rollout `web` of a world, made call by call.
+    """One pass of the controller over a Rollout of a world, made call by call.
 
     `memory` is what this controller remembers, and is changed. `cached` answers the reads that are not live;
     without it they are as fresh as live ones.
@@ -203,14 +203,15 @@ class Pass:
     cached: World | None = None
     told: Told = field(default_factory=Told)
     calls: list[Call] = field(default_factory=list)
+    key: Key = KEY
 
     def run(self, hook: Hook | None = None) -> PassResult | None:
         """The pass's result, None if the hook crashed it."""
         judges = ScriptedJudges(self.world, self.evidence, self.timing)
         clock = WorldClock(self.world)
         reconciler = Reconciler(SimulatedCluster(), clock, judges, self.told, self.timing)
-        reconciler._memories[KEY] = self.memory
-        coroutine = reconciler.run_pass(KEY)
+        reconciler._memories[self.key] = self.memory
+        coroutine = reconciler.run_pass(self.key)
         answer: Any = None
         try:
             while len(self.calls) < CALL_LIMIT:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.api.names import LABEL
+from rollout_controller.api.names import FINALIZER, LABEL
 from rollout_controller.kube.index import Index, references
 from rollout_controller.kube.store import Change
 from rollout_controller.ports import Json, Key, Kind, Ref
@@ -64,6 +64,45 @@ def test_objects_of_other_names_and_namespaces_wake_nobody() -> None:
     woken = Woken(rollout())
     assert woken.by(Kind.DEPLOYMENT, thing("other")) == set()
     assert woken.by(Kind.DEPLOYMENT, thing("web", namespace="elsewhere")) == set()
+
+
+SECOND = Key("ns", "second")
+
+
+def test_a_rollout_that_comes_or_goes_wakes_those_that_name_an_object_of_its() -> None:
+    woken = Woken(rollout(), rollout("far", namespace="other"))
+    second = rollout("second", deployment="other")
+    assert woken.by(Kind.ROLLOUT, second) == {WEB, SECOND}
+    assert woken.by(Kind.ROLLOUT, None, old=second) == {WEB, SECOND}
+    assert woken.by(Kind.ROLLOUT, None, old=rollout()) == {WEB}
+
+
+def test_a_rollout_whose_spec_changes_wakes_those_that_it_met_and_those_that_it_meets() -> None:
+    alone = {"virtualServices": [{"name": "own"}], "destinationRule": {"name": "own"}}
+    first, second = rollout(), rollout("second", deployment="web2")
+    first["spec"]["traffic"]["istio"] = second["spec"]["traffic"]["istio"] = alone
+    third = rollout("third", deployment="web")
+    woken = Woken(first, second)
+    moved = {**third, "spec": {**third["spec"], "workload": {"deployment": "web2"}}}
+    moved["spec"]["traffic"] = {}
+    third["spec"]["traffic"] = {}
+    assert woken.by(Kind.ROLLOUT, third) == {WEB, Key("ns", "third")}
+    assert woken.by(Kind.ROLLOUT, moved, old=third) == {WEB, SECOND, Key("ns", "third")}
+
+
+def with_marks(one: Json) -> Json:
+    return {**one, "metadata": {**one["metadata"], "finalizers": [FINALIZER]}}
+
+
+def test_a_rollout_that_takes_its_release_back_wakes_those_that_wait_for_it() -> None:
+    woken = Woken(rollout(), rollout("second"))
+    assert woken.by(Kind.ROLLOUT, with_marks(rollout()), old=rollout()) == {WEB, SECOND}
+    assert woken.by(Kind.ROLLOUT, rollout(), old=with_marks(rollout())) == {WEB, SECOND}
+
+
+def test_a_status_is_news_to_nobody_else() -> None:
+    woken = Woken(rollout(), rollout("second"))
+    assert woken.by(Kind.ROLLOUT, {**rollout(), "status": {"phase": "Paused"}}, old=rollout()) == {WEB}
 
 
 def test_two_rollouts_that_name_one_object_are_both_woken() -> None:

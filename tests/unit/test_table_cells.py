@@ -77,6 +77,7 @@ CAUSES: dict[str, Change] = {
     "native roll, stable without endpoints": lambda o: rolls_by_itself(o, NOT_READY),
     "native roll": lambda o: rolls_by_itself(o, pods("old", 7)),
     "error finding": lambda o: but(o, findings=(ERROR,)),
+    "an older Rollout claims the same": lambda o: but(o, findings=(ERROR,), owner="other"),
     "no error finding": lambda o: but(o, findings=()),
     "template is stable's": lambda o: but(o, workload={"target": "old"}),
     "template is new": lambda o: but(o, workload={"target": "third", "paused": True, "held": True}),
@@ -102,6 +103,7 @@ gate fails                            | stay    | stay         | stay         | 
 native roll, stable without endpoints | stay    | stay         | Initializing | Initializing| Initializing| Initializing| stay  | Initializing | Initializing
 native roll                           | stay    | stay         | Initializing | Reverting   | Reverting   | Reverting | stay    | stay         | Initializing
 error finding                         | Invalid | stay         | Invalid      | Paused      | stay        | stay      | stay    | stay         | stay
+an older Rollout claims the same      | Invalid | stay         | Invalid      | Paused      | stay        | stay      | stay    | stay         | Invalid
 no error finding                      | stay    | Initializing | stay         | stay        | stay        | stay      | stay    | stay         | stay
 template is stable's                  | stay    | stay         | stay         | Reverting   | Reverting   | Reverting | stay    | stay         | Healthy
 template is new                       | stay    | stay         | Progressing  | Reverting   | Reverting   | Reverting | stay    | stay         | Progressing
