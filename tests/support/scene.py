@@ -65,6 +65,12 @@ def another_rollout(world: World, name: str, like: str = "", **spec: Any) -> Non
         world.objects[Kind.ROLLOUT][KEY.namespace, name] = {**made, "metadata": metadata}
 
 
+def usual_claims() -> Json:
+    """Deployment and routes as the usual Rollout names them."""
+    spec: Json = _rollout((), {})["spec"]
+    return {"workload": spec["workload"], "traffic": spec["traffic"]}
+
+
 def template(image: str) -> Json:
     """The pod template with this image."""
     return {
