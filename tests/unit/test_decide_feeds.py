@@ -9,6 +9,7 @@ import pytest
 
 from rollout_controller.core.decide import decide
 from rollout_controller.core.model import (
+    ForeignWrite,
     HeaderMatch,
     Observed,
     Part,
@@ -182,11 +183,15 @@ def test_pinned_routes_that_are_not_what_they_should_be_are_put_right_and_count_
 def test_what_was_read_back_and_is_taken_away_is_an_abort_told_with_who(
     phase: Phase, index: int, mesh: dict[str, Any]
 ) -> None:
-    taken = but(fed_step(index), facts={"phase": phase}, traffic={**mesh, "changed_by": "kubectl-edit"})
+    taken = but(
+        fed_step(index),
+        facts={"phase": phase},
+        traffic={**mesh, "changed_by": ForeignWrite('field manager "kubectl-edit"')},
+    )
     d = decide(taken)
     assert d.facts.phase is Phase.REVERTING
     assert 'field manager "kubectl-edit" took away what the canary is sent' in d.facts.reason
-    nobody = decide(but(taken, traffic={"changed_by": ""}))
+    nobody = decide(but(taken, traffic={"changed_by": None}))
     assert "took away" in nobody.facts.reason
 
 
@@ -206,7 +211,12 @@ def test_a_way_back_that_no_status_was_told_of_is_told_by_its_cause() -> None:
 
 @pytest.mark.parametrize("index", FED)
 def test_more_copies_than_the_step_grants_are_put_back_and_told(index: int) -> None:
-    d = decide(but(fed_step(index), traffic={"mirror": (20, 60), "version": "2", "changed_by": "helm"}))
+    d = decide(
+        but(
+            fed_step(index),
+            traffic={"mirror": (20, 60), "version": "2", "changed_by": ForeignWrite('field manager "helm"')},
+        )
+    )
     assert of_kind(d.effects, SetTraffic) == (sent(index),)
     assert d.facts.corrections == 1
     assert 'field manager "helm"' in d.notices[0].message
