@@ -174,15 +174,17 @@ def service(name: str = "web", selector: Mapping[str, str] | None = None) -> Obj
     }
 
 
-def virtual_service(
-    host: str, routes: list[Object], name: str = "web", gateways: tuple[str, ...] = ("istio-system/local",)
-) -> Object:
-    """A VirtualService for `host` behind the cluster's shared gateway."""
+def virtual_service(host: str, routes: list[Object], name: str = "web", *, mesh: str = "") -> Object:
+    """A VirtualService for `host` behind the shared gateway, and for the host `mesh` in the mesh."""
     return {
         "apiVersion": "networking.istio.io/v1",
         "kind": "VirtualService",
         "metadata": {"name": name},
-        "spec": {"hosts": [host], "gateways": list(gateways), "http": routes},
+        "spec": {
+            "hosts": [host, *([mesh] if mesh else [])],
+            "gateways": ["istio-system/local", *(["mesh"] if mesh else [])],
+            "http": routes,
+        },
     }
 
 

@@ -126,7 +126,7 @@ class World:
         objects = [
             deployment(self.name, replicas=replicas),
             service(self.name),
-            virtual_service(self.host, routes, self.name),
+            virtual_service(self.host, routes, self.name, mesh=self.service),
             destination_rule(self.service, subsets, self.name),
         ]
         return {item["kind"]: item for item in objects}
