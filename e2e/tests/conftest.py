@@ -124,13 +124,13 @@ async def controller(
     tmp_path: Path,
 ) -> AsyncIterator[Controller]:
     """A controller for the test's namespace, not started yet; at the end it must stop in order, and must have
-    met no defect of its own."""
+    met no defect of its own. How soon it stops is test_app's to measure, when nothing else runs."""
     one = Controller(cluster, namespace.name, tmp_path / "controller.log")
     request.node.stash[STASH] = one
     yield one
     ended = await one.stop() if one.running else None
     await _let_go(namespace)
-    assert ended is None or (ended[0] == 0 and ended[1] < 5), f"SIGTERM: exit status and seconds {ended}"
+    assert ended is None or ended[0] == 0, f"SIGTERM: exit status and seconds {ended}"
     assert one.defects()[:1] == []
 
 

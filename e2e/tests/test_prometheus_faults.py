@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("metricslab")]
 
 TIMEOUT = 1.0
 SLACK = 2.0
-"""Seconds that a busy machine may add to a timeout."""
+"""Seconds that a machine may add to a timeout while nothing else runs."""
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -91,6 +91,7 @@ async def test_a_query_that_cannot_be_read_is_refused_in_the_words_of_prometheus
     assert lab.url in str(refused.value)
 
 
+@pytest.mark.alone
 async def test_a_prometheus_that_is_down_is_told_at_once_and_asked_again_when_it_is_back(
     lab: MetricsLab, prometheus: Prometheus
 ) -> None:
@@ -104,6 +105,7 @@ async def test_a_prometheus_that_is_down_is_told_at_once_and_asked_again_when_it
     assert await answers(prometheus)
 
 
+@pytest.mark.alone
 async def test_a_prometheus_that_hangs_is_given_up_within_the_timeout_and_answers_once_it_goes_on(
     lab: MetricsLab, prometheus: Prometheus
 ) -> None:

@@ -136,6 +136,7 @@ async def test_a_kill_in_the_middle_of_a_step_changes_nothing_of_the_end(
     assert failed(load) == ""
 
 
+@pytest.mark.alone
 async def test_sigterm_in_the_middle_of_a_release_ends_in_time_and_the_next_one_goes_on(
     namespace: Namespace, controller: Controller
 ) -> None:

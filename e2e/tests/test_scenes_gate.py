@@ -83,8 +83,8 @@ async def test_a_template_that_comes_while_the_controller_is_down_waits_for_it(
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
     stable = (await world.status())["stable"]
-    ended, seconds = await controller.stop()
-    assert (ended, seconds < 5) == (0, True)
+    ended, _ = await controller.stop()
+    assert ended == 0
     await world.release("v2")
     found = await world.get("deployments")
     assert (found["spec"]["paused"], found["metadata"]["annotations"][HELD_BY]) == (True, "web")

@@ -34,6 +34,7 @@ async def hanging_prometheus(cluster: LocalCluster) -> AsyncIterator[None]:
         await cluster.resume("prometheus")
 
 
+@pytest.mark.alone
 async def test_an_abort_while_prometheus_hangs_is_not_late(
     cluster: LocalCluster, namespace: Namespace, controller: Controller
 ) -> None:
