@@ -48,13 +48,14 @@ class Slower:
     unknown: float = 0
 
 
-def wilson_low(bad: float, total: float) -> float:
-    """The lower end of the 95 % Wilson score interval of a share (E. B. Wilson 1927); 0 without a total."""
+def wilson_low(bad: float, total: float, z: float = Z) -> float:
+    """The lower end of the Wilson score interval of a share (E. B. Wilson 1927), of 95 % unless `z` says
+    otherwise; 0 without a total."""
     if total <= 0 or bad <= 0:
         return 0.0
-    share, square = bad / total, Z * Z
+    share, square = bad / total, z * z
     centre = share + square / (2 * total)
-    half = Z * sqrt(share * (1 - share) / total + square / (4 * total * total))
+    half = z * sqrt(share * (1 - share) / total + square / (4 * total * total))
     return (centre - half) / (1 + square / total)
 
 

@@ -275,6 +275,15 @@ class Reading:
 class Verdict:
     """What the evaluator makes of the canary: a pass counts for its exact key, a fail for its canary.
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether requests go where the routes send them; `reason` is one word, `sentence` what people read."""
+
+    status: Literal["True", "False", "Unknown"] = "Unknown"
+    reason: str = "NotYet"
+    sentence: str = "the requests of this step are not counted yet"
+
+
     `since` is when this result began; `failures` the number of consecutive failing readings; `sentence`
     what a person reads; `needed` how many more canary requests are wanted (0 if none).
     """

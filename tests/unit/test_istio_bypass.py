@@ -1,0 +1,72 @@
+"""What else sends to the pods of a release, read from the routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout_controller.core.share import Bypass
+from rollout_controller.istio.bypass import bypass_of
+from rollout_controller.istio.routing import ManagedService, Routing
+from rollout_controller.ports import Json
+
+ROUTING = Routing("shop", "web", (ManagedService("web", ("primary",)),), "web", "stable", "canary")
+RULE = {"metadata": {"name": "web"}, "spec": {"host": "web"}}
+NOBODY, STABLE, CANARY, BOTH = Bypass(), Bypass(True), Bypass(False, True), Bypass(True, True)
+
+
+def to(subset: str | None, weight: int | None = None, host: str = "web.shop.svc.cluster.local") -> Json:
+    target = {"host": host, **({"subset": subset} if subset else {})}
+    return {"destination": target, **({"weight": weight} if weight is not None else {})}
+
+
+def beside(*more: Json, **managed: Any) -> Bypass:
+    """The managed route, with further fields, after other routes."""
+    primary = {"name": "primary", "route": [to("stable", 95), to("canary", 5)], **managed}
+    service = {"metadata": {"name": "web"}, "spec": {"http": [*more, primary]}}
+    return bypass_of(ROUTING, {"web": service}, RULE)
+
+
+def test_the_managed_split_alone_is_no_bypass() -> None:
+    assert beside() == NOBODY
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        ([to("stable")], STABLE),
+        ([to("stable", 100), to("canary", 0)], STABLE),
+        ([to("stable", 50), to("canary", 50)], BOTH),
+        ([to("canary")], CANARY),
+        ([to(None)], BOTH),
+        ([to("everything")], BOTH),
+        ([to("stable", 0), to(None, 100, "other")], NOBODY),
+        ([to("stable", host="other")], NOBODY),
+        ([to("stable", host="web")], STABLE),
+        ([], NOBODY),
+    ],
+)
+def test_another_route_reaches_the_sides_that_it_sends_to(route: list[Json], expected: Bypass) -> None:
+    assert beside({"name": "beta", "match": [{"headers": {}}], "route": route}) == expected
+
+
+def test_a_managed_route_with_one_side_only_is_no_split() -> None:
+    assert beside({"name": "primary", "route": [to("stable")]}) == STABLE
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"mirror": to("canary")["destination"]}, CANARY),
+        ({"mirror": to(None)["destination"]}, BOTH),
+        ({"mirrors": [to("canary"), to("stable", host="other")]}, CANARY),
+        ({"mirror": to("canary", host="other")["destination"]}, NOBODY),
+    ],
+)
+def test_copies_reach_the_pods_as_well(fields: Json, expected: Bypass) -> None:
+    assert beside(**fields) == expected
+
+
+def test_without_a_host_nothing_can_be_told() -> None:
+    assert bypass_of(ROUTING, {}, None) == NOBODY
