@@ -1,4 +1,4 @@
-"""The world, as the controller's coroutines see it: four protocols and one tree of errors.
+"""The world, as the controller's coroutines see it: five protocols and one tree of errors.
 
 Objects travel as raw JSON dicts, because typed models drop the fields that they do not know.
 """
@@ -180,6 +180,34 @@ class Metrics(Protocol):
 
     async def series(self, selector: str, *, at: datetime | None = None) -> list[Series]:
         """The raw samples of a range selector like `up[1m]`. Raises MetricsError, in bounded time."""
+
+
+class Subset(NamedTuple):
+    """A destination as proxies know it: the full name of the host, and the subset."""
+
+    host: str
+    subset: str
+
+
+class Sender(NamedTuple):
+    """A proxy that may still send to a subset, and why it may: a phrase that goes on from its name."""
+
+    proxy: str
+    why: str
+
+
+class ProxiesError(Exception):
+    """istiod gave no usable answer: unreachable, slow, an error status, too much, or something else."""
+
+
+class Proxies(Protocol):
+    """What istiod knows of the proxies that are connected to it."""
+
+    async def senders(self, subset: Subset, namespace: str) -> list[Sender]:
+        """Proxies whose routes are not the newest, or else some whose newest routes name the subset.
+
+        `namespace` is where to look first. Raises ProxiesError, in bounded time.
+        """
 
 
 class Notifier(Protocol):
