@@ -183,7 +183,7 @@ class Metrics(Protocol):
 
 
 class Subset(NamedTuple):
-    """A destination as proxies know it: the full name of the host, and the subset."""
+    """A destination as proxies know it: the full name of the host, and the subset ("": all of the host)."""
 
     host: str
     subset: str

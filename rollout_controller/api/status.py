@@ -71,6 +71,8 @@ class StageStatus(StatusModel):
     """Who changed what the last time, how and when."""
     advice: str | None = None
     """What to set in the tool that changes weights or subsets, so that it leaves them alone."""
+    strayed: bool | None = None
+    """Whether requests still reached the canary after everybody was sent back."""
 
 
 class PlannedStage(StatusModel):
@@ -176,7 +178,7 @@ class Condition(StatusModel):
     """A condition as Kubernetes has them."""
 
     type: str
-    """`Ready`, `Reconciling`, `Stalled` or `Paused`."""
+    """`Ready`, `Reconciling`, `Stalled`, `Paused` or `TrafficVerified`."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     reason: str | None = None
@@ -235,4 +237,4 @@ class RolloutStatus(StatusModel):
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = Field(default=(), exclude_if=_empty)
-    """Ready, Reconciling and Stalled as kstatus reads them, and Paused."""
+    """Ready, Reconciling, Stalled as kstatus reads them; Paused; TrafficVerified: requests go as routed."""

@@ -23,6 +23,15 @@ class SettingsError(Exception):
     """A setting that cannot be used; the message names flag and environment variable and the right form."""
 
 
+def _address(value: str, example: str, token_flag: str) -> str:
+    url = urlsplit(value)
+    if url.username or url.password:
+        raise ValueError(f"expected no credentials in the address; use {token_flag}")
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+        raise ValueError(f'expected an address like "{example}"')
+    return value.rstrip("/")
+
+
 def _duration(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
@@ -54,6 +63,15 @@ class Settings(BaseSettings):
     prometheus_token_file: str | None = Field(
         None, description="file with a bearer token for Prometheus; read anew when it changes"
     )
+    istiod: str = Field(
+        "",
+        description="address of istiod's debug pages, as http[s]://host[:port], to say which proxies still"
+        " send to a canary after a revert; default: it is not asked",
+    )
+    istiod_token_file: str | None = Field(
+        None,
+        description="file with a bearer token for istiod; read anew when it is asked",
+    )
     pod_label: str = Field(
         "pod", description="label of istio_requests_total that holds the name of the pod that answered"
     )
@@ -84,13 +102,13 @@ class Settings(BaseSettings):
 
     @field_validator("prometheus")
     @classmethod
-    def _address(cls, value: str) -> str:
-        url = urlsplit(value)
-        if url.username or url.password:
-            raise ValueError("expected no credentials in the address; use --prometheus-token-file")
-        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-            raise ValueError('expected an address like "http://prometheus.istio-system:9090"')
-        return value.rstrip("/")
+    def _prometheus_address(cls, value: str) -> str:
+        return _address(value, "http://prometheus.istio-system:9090", "--prometheus-token-file")
+
+    @field_validator("istiod")
+    @classmethod
+    def _istiod_address(cls, value: str) -> str:
+        return value and _address(value, "http://istiod.istio-system:15014", "--istiod-token-file")
 
     @field_validator("pod_label")
     @classmethod

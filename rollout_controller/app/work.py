@@ -16,6 +16,7 @@ from rollout_controller.controller.queue import Pass
 from rollout_controller.controller.reconcile import Reconciler
 from rollout_controller.controller.result import PassResult
 from rollout_controller.core.model import Timing
+from rollout_controller.istiod.client import Istiod, IstiodSettings
 from rollout_controller.ports import Cluster, Key, Kind, Notifier, Ref
 from rollout_controller.prometheus.client import Prometheus, PrometheusSettings
 from rollout_controller.prometheus.promql import Labels
@@ -60,6 +61,14 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+def _istiod(settings: Settings) -> Istiod | None:
+    """istiod's debug pages, where the settings say how to reach them."""
+    if not settings.istiod:
+        return None
+    token = Path(settings.istiod_token_file) if settings.istiod_token_file else None
+    return Istiod(IstiodSettings(settings.istiod, token_file=token))
+
+
 def build(parts: Parts) -> Work:
     """The work of this controller."""
     settings = parts.settings
@@ -69,7 +78,7 @@ def build(parts: Parts) -> Work:
     )
     clock = SystemClock()
     labels = Labels(pod=settings.pod_label)
-    judging = Judging(prometheus, clock, labels, settings.settle, parts.wake)
+    judging = Judging(prometheus, clock, labels, settings.settle, parts.wake, _istiod(settings))
     timing = Timing(settle=settings.settle, settle_relabel=settings.settle_relabel)
     reconciler = Reconciler(parts.cluster, clock, judging, parts.notifier, timing)
 

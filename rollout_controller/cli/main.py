@@ -101,10 +101,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _form(name: str) -> str:
-    forms = {"health_address": "HOST:PORT", "prometheus": "URL", "workers": "N", "namespace": "NAME[,NAME]"}
+    forms = {
+        "health_address": "HOST:PORT",
+        "prometheus": "URL",
+        "istiod": "URL",
+        "workers": "N",
+        "namespace": "NAME[,NAME]",
+    }
     if name.startswith("settle"):
         return "DURATION"
-    if name in ("kubeconfig", "prometheus_token_file"):
+    if name in ("kubeconfig", "prometheus_token_file", "istiod_token_file"):
         return "FILE"
     return forms.get(name, "VALUE")
 

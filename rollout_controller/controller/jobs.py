@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from rollout_controller.api.spec import Analysis
 from rollout_controller.controller.observe import Sighting
+from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.core.conditions import canary_share, desired_weight, handed_over, leftovers
 from rollout_controller.core.judge import Thresholds
 from rollout_controller.core.judge_checks import Check, ErrorRate, Latency
 from rollout_controller.core.model import Facts, Hash, Observed, Phase, StageKey
+from rollout_controller.core.share import Bypass
+from rollout_controller.core.strays import stray_from
 from rollout_controller.core.template import HASH_LABEL
-from rollout_controller.ports import Json
+from rollout_controller.istio.bypass import bypass_of
+from rollout_controller.istio.routing import our_host
+from rollout_controller.ports import Json, Subset
 from rollout_controller.prometheus.promql import Scope
 
 _JUDGED = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING})
@@ -40,11 +45,28 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """A canary whose share is gone: from `since` on, requests that took less than `within` are strays.
+
+    They began less than `within` before, when all proxies knew. `subset` is where they would be routed, None
+    if that is not known, and `namespace` the Rollout's.
+    """
+
+    scope: Scope
+    since: datetime
+    within: timedelta
+    subset: Subset | None
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """What to judge, if anything, and after which revisions' requests to ask, because they are drained."""
+    """What to judge, if anything; after which revisions' requests to ask, because they are drained; and whose
+    requests have no business there any more."""
 
     stretch: Stretch | None
     drained: Mapping[Hash, Scope] = field(default_factory=lambda: MappingProxyType({}))
+    strays: Mapping[Hash, Stray] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def in_the_dark(sighting: Sighting, facts: Facts) -> bool:
@@ -59,7 +81,7 @@ def job_of(sighting: Sighting, facts: Facts, settle: timedelta) -> Job | None:
         return None
     stretch = _stretch(sighting, facts, settle)
     drained = _drained(sighting, facts)
-    return Job(stretch, drained) if stretch is not None or drained else None
+    return Job(stretch, drained, _strays(sighting, facts)) if stretch is not None or drained else None
 
 
 def _stretch(sighting: Sighting, facts: Facts, settle: timedelta) -> Stretch | None:
@@ -81,6 +103,7 @@ def _stretch(sighting: Sighting, facts: Facts, settle: timedelta) -> Stretch | N
             weight=max(facts.at.weight, facts.at.mirror),
             share=min(desired_weight(facts), canary_share(observed, facts)[0]),
             mirror=min(facts.at.mirror, observed.traffic.mirror[0] if observed.traffic is not None else 0),
+            bypass=_bypass(snapshot, observed),
         ),
         interval=analysis.interval,
         window=analysis.window,
@@ -89,6 +112,13 @@ def _stretch(sighting: Sighting, facts: Facts, settle: timedelta) -> Stretch | N
         ready=_ready(snapshot.pods, key.canary),
         failures=facts.failures,
     )
+
+
+def _bypass(snapshot: Snapshot, observed: Observed) -> Bypass:
+    """What else sends to the pods. Where routes disagree, one gives the canary more than the least share."""
+    found = bypass_of(snapshot.routing, snapshot.virtual_services, snapshot.destination_rule)
+    agree = observed.traffic is None or observed.traffic.agree
+    return found if agree else replace(found, canary=True)
 
 
 def _drained(sighting: Sighting, facts: Facts) -> Mapping[Hash, Scope]:
@@ -106,6 +136,27 @@ def _drained(sighting: Sighting, facts: Facts) -> Mapping[Hash, Scope]:
         )
         for revision in revisions
     }
+
+
+def _strays(sighting: Sighting, facts: Facts) -> Mapping[Hash, Stray]:
+    """The canary that everybody was sent back from."""
+    snapshot, since = sighting.snapshot, stray_from(sighting.observed, facts)
+    if snapshot is None or since is None or facts.canary is None or facts.stable is None:
+        return {}
+    scope = Scope.of(
+        snapshot.namespace, snapshot.routing.deployment, canary=facts.canary, stable=facts.stable
+    )
+    within = sighting.observed.timing.stray
+    return {facts.canary: Stray(scope, since, within, _canary_subset(snapshot), snapshot.namespace)}
+
+
+def _canary_subset(snapshot: Snapshot) -> Subset | None:
+    """Where routes send that send to the canary, None if that is not known."""
+    routing = snapshot.routing
+    if routing.services is not None:
+        return Subset(routing.resolve(routing.services[1]), "")
+    host = our_host(routing, snapshot.virtual_services.values(), snapshot.destination_rule)
+    return Subset(host, routing.canary_subset) if host else None
 
 
 def _ending(facts: Facts) -> list[Hash]:

@@ -20,10 +20,11 @@ import structlog
 from rollout_controller.controller.jobs import Job, Stretch, in_the_dark, job_of
 from rollout_controller.controller.looks import Looker, Memory, after_fault, next_look, next_question
 from rollout_controller.controller.observe import Sighting
+from rollout_controller.controller.strays import Strays
 from rollout_controller.core.judge import Judgement, Look, Nothing, begin, fold
 from rollout_controller.core.model import Facts, Hash, StageKey, Verdict
-from rollout_controller.ports import Clock, Key, Metrics, MetricsError
-from rollout_controller.prometheus.promql import Labels, Scope
+from rollout_controller.ports import Clock, Key, Metrics, MetricsError, Proxies
+from rollout_controller.prometheus.promql import Labels
 
 AT_ONCE: Final = 8
 """Rollouts for which Prometheus is asked at the same time."""
@@ -42,6 +43,7 @@ class _Run:
     ask_at: datetime
     state: Judgement | None = None
     busy: Mapping[Hash, bool | None] = field(default_factory=lambda: MappingProxyType({}))
+    strays: Mapping[Hash, str] = field(default_factory=lambda: MappingProxyType({}))
     memory: Memory = field(default_factory=Memory)
     faults: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,13 +53,21 @@ class _Run:
 class Judging:
     """The evaluator. `wake` is called when a result, a count of failures or a busy side changes.
 
-    `settle` is how long after its beginning a stage's requests begin to count.
+    `settle` is how long after its beginning a stage's requests begin to count; `proxies` is asked who still
+    sends to a canary that everybody was sent back from.
     """
 
     def __init__(
-        self, metrics: Metrics, clock: Clock, labels: Labels, settle: timedelta, wake: Callable[[Key], None]
+        self,
+        metrics: Metrics,
+        clock: Clock,
+        labels: Labels,
+        settle: timedelta,
+        wake: Callable[[Key], None],
+        proxies: Proxies | None = None,
     ) -> None:
         self._looker = Looker(metrics, labels)
+        self._strays = Strays(self._looker, proxies)
         self._clock = clock
         self._settle = settle
         self._wake = wake
@@ -99,6 +109,11 @@ class Judging:
         run = self._runs.get(key)
         return run.busy if run is not None else MappingProxyType({})
 
+    def strays(self, key: Key) -> Mapping[Hash, str]:
+        """Who is still sent requests that should not be, as last asked; see `Observed.strays`."""
+        run = self._runs.get(key)
+        return run.strays if run is not None else MappingProxyType({})
+
     async def close(self) -> None:
         """End all tasks."""
         runs = list(self._runs.values())
@@ -114,6 +129,7 @@ class Judging:
             run.ask_at = now
             run.busy = MappingProxyType({r: b for r, b in run.busy.items() if r in job.drained})
             run.changed.set()
+        run.strays = MappingProxyType({r: who for r, who in run.strays.items() if r in job.strays})
         if stretch is None:
             return
         run.memory.meet(stretch)
@@ -152,7 +168,7 @@ class Judging:
         try:
             if job.drained and run.ask_at <= now:
                 run.ask_at = next_question(run.memory, now)
-                await self._ask(key, run, job.drained)
+                await self._ask(key, run, job)
             if job.stretch is not None and run.look_at <= now:
                 run.look_at = now + job.stretch.interval
                 await self._look(key, run, job.stretch)
@@ -186,27 +202,37 @@ class Judging:
 
     def _tell(self, key: Key, before: Verdict, after: Verdict) -> None:
         first = not before.readings and bool(after.readings)
-        if (before.result, before.failures) == (after.result, after.failures) and not first:
+        if _news(before) == _news(after) and not first:
             return
         log.info(
             "verdict",
             result=after.result,
             failures=after.failures,
             sentence=after.sentence,
+            traffic=after.traffic.reason,
         )
         self._wake(key)
 
-    async def _ask(self, key: Key, run: _Run, drained: Mapping[Hash, Scope]) -> None:
-        """Whether the pods of each of these revisions were sent anything in the last scrapes."""
+    async def _ask(self, key: Key, run: _Run, job: Job) -> None:
+        """Whether the pods of each drained revision were sent anything in the last scrapes, and strays."""
         asked: dict[Hash, bool | None] = {}
-        for revision, scope in drained.items():
+        for revision, scope in job.drained.items():
             try:
                 asked[revision] = await self._looker.is_busy(scope, run.memory)
             except MetricsError:
                 asked[revision] = None
-        if asked != dict(run.busy) and drained.keys() == run.job.drained.keys():
+        if asked != dict(run.busy) and job.drained.keys() == run.job.drained.keys():
             run.busy = MappingProxyType(asked)
             self._wake(key)
+        strays = await self._strays.ask(job.strays, run.memory, self._clock.now())
+        if strays != dict(run.strays) and job.strays == run.job.strays:
+            run.strays = MappingProxyType(strays)
+            self._wake(key)
+
+
+def _news(verdict: Verdict) -> tuple[str, int, str]:
+    """What of a verdict is worth a pass."""
+    return verdict.result, verdict.failures, verdict.traffic.status
 
 
 def _terms(stretch: Stretch) -> tuple[StageKey, object, timedelta, timedelta, timedelta]:

@@ -10,10 +10,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rollout_controller.controller.jobs import Stretch
-from rollout_controller.core.judge import Judgement, Look, Nothing, enough, failing
+from rollout_controller.core.judge import Judgement, Look, Nothing, doubtful, enough, failing
 from rollout_controller.core.judge_checks import Latency
+from rollout_controller.core.share import Split
 from rollout_controller.ports import Metrics
-from rollout_controller.prometheus.evidence import Evidence, Scrapes, read_evidence, read_scrapes
+from rollout_controller.prometheus.evidence import (
+    Evidence,
+    Scrapes,
+    read_evidence,
+    read_scrapes,
+    read_short,
+)
 from rollout_controller.prometheus.promql import Labels, Scope
 
 SCRAPES: Final = 3
@@ -28,6 +35,8 @@ LEARN: Final = timedelta(minutes=3)
 """How far back to look for the scrape interval; it is 60 s at most in nearly all setups."""
 UNKNOWN_INTERVAL: Final = 20.0
 """The scrape interval in seconds to reckon with while none is known."""
+LIVE: Final = timedelta(seconds=10)
+"""How long istiod may put a push off while its configuration keeps changing (PILOT_DEBOUNCE_MAX)."""
 
 _ZERO = timedelta(0)
 
@@ -59,6 +68,10 @@ class Memory:
     def scrape(self) -> timedelta:
         """The scrape interval, or what is reckoned with."""
         return timedelta(seconds=self.interval or UNKNOWN_INTERVAL)
+
+    def tells_split(self, stretch: Stretch, age: timedelta) -> bool:
+        """Whether evidence is old enough that neither a side's newest scrape nor a late push distorts it."""
+        return age >= min(self.window(stretch)[0], max(SCRAPES * self.scrape(), LIVE))
 
     def window(self, stretch: Stretch) -> tuple[timedelta, str]:
         """The user's window, widened to three scrapes with a word about it."""
@@ -98,6 +111,10 @@ class Looker:
         since = min(span, now - state.counted) if state.counted is not None else span
         if not look.sides.requests:
             look = await self._without_requests(look, stretch, max(since, FIRST))
+            look = replace(look, whole=look.scraped)
+        elif doubtful(look.sides, stretch.thresholds):
+            look = replace(look, whole=await self._whole(look, stretch, memory, span))
+        look = replace(look, whole=look.whole and memory.tells_split(stretch, age))
         if state.counted is not None and failing(look, stretch.thresholds):
             fresh = await self._evidence(stretch, max(since, FIRST))
             look = replace(look, fresh=fresh.sides)
@@ -115,6 +132,22 @@ class Looker:
         if evidence.sides.canary is not None:
             return evidence.sides.requests > 0
         return False if (await self._scrapes(scope, span)).canary_up else None
+
+    async def strays(
+        self, scope: Scope, memory: Memory, since: datetime, within: timedelta, now: datetime
+    ) -> bool:
+        """Whether the canary of this scope was sent requests that began less than `within` before `since`, or
+        later, and in the last scrapes. False as well while nobody can know.
+
+        A counter is only known at a scrape, so it is read from the first one after `since` on. Requests that
+        took longer may have begun before, so they do not count. Raises MetricsError.
+        """
+        if memory.interval is None:
+            memory.interval = (await self._scrapes(scope, LEARN)).interval
+        span = min(now - since - memory.scrape(), SCRAPES * memory.scrape())
+        if memory.interval is None or span < memory.scrape():
+            return False
+        return await read_short(self._metrics, self._labels, scope, span, within) > 0
 
     async def _far_enough(
         self, stretch: Stretch, memory: Memory, window: timedelta, age: timedelta
@@ -138,6 +171,14 @@ class Looker:
             told = f"Prometheus does not scrape {len(unasked)} of {len(stretch.ready)} ready canary pods yet"
             return replace(look, remark="; ".join(filter(None, (look.remark, told))))
         return replace(look, scraped=bool(stretch.ready) and stretch.ready.keys() <= scrapes.canary_twice)
+
+    async def _whole(self, look: Look, stretch: Stretch, memory: Memory, span: timedelta) -> bool:
+        """Whether Prometheus knows all requests of the side that has too few: the canary's pods are scraped,
+        or stable's were before the beginning, as of those that came later no request is counted."""
+        scrapes = await self._scrapes(stretch.scope, span + SCRAPES * memory.scrape())
+        if doubtful(look.sides, stretch.thresholds) is Split.MANY:
+            return scrapes.stable_throughout
+        return bool(stretch.ready) and stretch.ready.keys() <= scrapes.canary_twice
 
     async def _evidence(self, stretch: Stretch, span: timedelta) -> Evidence:
         histogram = any(isinstance(check, Latency) for check in stretch.thresholds.checks)

@@ -50,6 +50,8 @@ class Verdicts(Protocol):
 
     def busy(self, key: Key) -> Mapping[Hash, bool | None]: ...
 
+    def strays(self, key: Key) -> Mapping[Hash, str]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -115,6 +117,7 @@ class Observer:
                 *_altered_canary(snapshot, facts),
             ),
             busy=self._verdicts.busy(key),
+            strays=self._verdicts.strays(key),
             absent=frozenset(snapshot.absent),
             unread=frozenset(snapshot.unread),
             edited=_edited(rollout, facts, policy, memory),

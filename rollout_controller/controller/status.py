@@ -23,7 +23,10 @@ from rollout_controller.core.model import (
     Phase,
     Reading,
     Stage,
+    Verification,
 )
+
+TRAFFIC_VERIFIED = "TrafficVerified"
 
 _ZERO = timedelta(0)
 
@@ -64,6 +67,7 @@ def facts_of(raw: Mapping[str, Any]) -> Facts:
         fed=stage.fed is True,
         interference=stage.interference or "",
         advice=stage.advice or "",
+        strayed=stage.strayed is True,
         history=tuple(_outcome(r) for r in reversed(status.history)),
         previous=status.previous,
     )
@@ -200,6 +204,7 @@ def _stage_status(facts: Facts) -> api.StageStatus:
         fed=facts.fed or None,
         interference=facts.interference or None,
         advice=facts.advice or None,
+        strayed=facts.strayed or None,
     )
 
 
@@ -244,28 +249,46 @@ def _quantity(check: str, value: float | None) -> str | None:
 def _conditions(
     facts: Facts, display: Display, before: Mapping[str, Any], now: datetime
 ) -> tuple[api.Condition, ...]:
-    """kstatus reads Ready, Reconciling and Stalled; Paused is for people and `kubectl wait`."""
+    """kstatus reads Ready, Reconciling and Stalled; the others are for people and `kubectl wait`."""
     phase = facts.phase
     stalled = phase in {Phase.INVALID, Phase.REVERTED}
     held = facts.paused_by.value if facts.paused_by else "NotPaused"
-    wanted = (
+    past = {c.get("type"): c for c in before.get("conditions", ())}
+    known = (
         ("Ready", phase is Phase.HEALTHY, phase.value),
         ("Reconciling", phase is not Phase.HEALTHY and not stalled, phase.value),
         ("Stalled", stalled, phase.value),
         ("Paused", phase is Phase.PAUSED, held),
     )
-    past = {c.get("type"): c for c in before.get("conditions", ())}
+    wanted = [(kind, _truth(holds), reason, display.message) for kind, holds, reason in known]
+    traffic = display.traffic or _last_traffic(phase, past.get(TRAFFIC_VERIFIED))
+    wanted.append((TRAFFIC_VERIFIED, traffic.status, traffic.reason, traffic.sentence))
     return tuple(
         api.Condition(
             type=kind,
-            status="True" if holds else "False",
+            status=status,
             reason=reason,
-            message=display.message,
-            last_transition_time=_since(past.get(kind), "True" if holds else "False", now),
+            message=message,
+            last_transition_time=_since(past.get(kind), status, now),
             observed_generation=display.observed_generation,
         )
-        for kind, holds, reason in wanted
+        for kind, status, reason, message in wanted
     )
+
+
+def _truth(holds: bool) -> Literal["True", "False", "Unknown"]:
+    return "True" if holds else "False"
+
+
+def _last_traffic(phase: Phase, past: Mapping[str, Any] | None) -> Verification:
+    """What is told of the traffic where nothing is judged: after a revert, what was found before."""
+    if phase in {Phase.REVERTING, Phase.REVERTED} and past is not None:
+        status: Literal["True", "False", "Unknown"]
+        status = _one_of(past.get("status"), "True", "False") or "Unknown"
+        return Verification(status, past.get("reason") or "", past.get("message") or "")
+    if phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
+        return Verification()
+    return Verification(reason="NoRelease", sentence="no release runs whose requests could be counted")
 
 
 def _since(past: Mapping[str, Any] | None, status: str, now: datetime) -> datetime:

@@ -10,7 +10,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.model import Facts, Observed, Part, Phase, Pods, SetTraffic, Stage, Traffic
+from rollout_controller.core.model import (
+    Facts,
+    Observed,
+    Part,
+    Phase,
+    Pods,
+    SetTraffic,
+    Stage,
+    Timing,
+    Traffic,
+)
 from rollout_controller.core.stages import affordable, carried, need
 
 DRAIN: Final = timedelta(seconds=30)
@@ -272,8 +282,12 @@ def drained(o: Observed, revision: str, agenda: Agenda) -> bool:
     t = o.traffic
     if t is None:
         return True
-    home = max(t.weights_since + o.timing.settle, t.subsets_since + o.timing.settle_relabel)
-    return unserved(o, revision) and quiet(o, revision, home, agenda)
+    return unserved(o, revision) and quiet(o, revision, known_to_proxies(t, o.timing), agenda)
+
+
+def known_to_proxies(t: Traffic, timing: Timing) -> datetime:
+    """When weights and subsets that are as they are have reached all proxies."""
+    return max(t.weights_since + timing.settle, t.subsets_since + timing.settle_relabel)
 
 
 def quiet(o: Observed, revision: str, since: datetime, agenda: Agenda) -> bool:

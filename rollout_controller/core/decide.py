@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout_controller.core import bookkeeping, drift, transitions
+from rollout_controller.core import bookkeeping, drift, strays, transitions
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
 from rollout_controller.core.model import (
@@ -29,7 +29,7 @@ def decide(o: Observed) -> Decision:
     """
     o = bookkeeping.tell_apart(o)
     agenda = Agenda(o.now)
-    learnt = bookkeeping.learn(o, o.facts)
+    learnt = strays.note(o, bookkeeping.learn(o, o.facts))
     step = transitions.advance(o, learnt, agenda)
     facts = bookkeeping.note_waiting(o, step.facts, agenda)
     effects = _command_effects(o, facts) + plan(o, facts, agenda, gone=step.gone)
@@ -39,7 +39,7 @@ def decide(o: Observed) -> Decision:
         agenda.ask_again(o.now + o.timing.settle)  # nothing tells when a part can be read again
     return Decision(
         facts=facts,
-        display=display(o, facts),
+        display=display(strays.tell(o, facts), facts),
         effects=tuple(effects),
         notices=(*_told(o, facts, effects), *step.notices),
         wake_at=agenda.next,
@@ -72,6 +72,9 @@ def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
             "this release goes on with the steps that it began with; the edit counts from the next release"
         )
         told.append(Notice("Normal", "StrategyEdited", words))
+    stray = strays.notice(o, facts)
+    if stray is not None:
+        told.append(stray)
     command = o.command
     if command is not None and not command.claimed and command.ignored:
         words = f"{', '.join(command.ignored)} dropped: {command.verb} came with it"

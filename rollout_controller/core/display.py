@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift
-from rollout_controller.core.model import Display, Facts, Finding, Observed, PausedBy, Phase
+from rollout_controller.core.model import (
+    RUNNING,
+    Display,
+    Facts,
+    Finding,
+    Observed,
+    PausedBy,
+    Phase,
+)
 from rollout_controller.core.rollback import goes_back
 
 
 def display(o: Observed, facts: Facts) -> Display:
     """The words and numbers beyond the facts."""
     verdict = o.verdict if o.verdict is not None and facts.canary == o.verdict.key.canary else None
+    sent = facts.phase in RUNNING and facts.stage >= 0
     running = facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}
     return Display(
         message=_message(o, facts),
@@ -19,6 +28,7 @@ def display(o: Observed, facts: Facts) -> Display:
         readings=verdict.readings if verdict is not None and running else (),
         verdict=verdict.result if verdict is not None and running else None,
         sentence=verdict.sentence if verdict is not None and running else "",
+        traffic=verdict.traffic if verdict is not None and sent else None,
         findings=o.findings,
         image=o.workload.image if o.workload else "",
         observed_generation=o.generation,

@@ -6,6 +6,9 @@ failures. A look looks back over a window, and windows overlap, so a failing loo
 of its own: the requests since the last counted one are enough to be judged and above the limit by themselves
 as well. `failure_limit` counted looks without a passing one between them are a failure.
 
+Nothing passes while the canary's share of requests is not what the routes give it (`core.share`): two looks
+in a row must say so before it is told, and one that cannot tell changes nothing.
+
 Everything here is a pure function of what was read; the evaluator does the reading.
 """
 
@@ -17,8 +20,9 @@ from typing import Final, Literal
 
 from rollout_controller.core.judge_checks import Check, Judged, Outcome, exceeds, judge_check
 from rollout_controller.core.judge_counts import Sides
-from rollout_controller.core.judge_words import percent, sentence
-from rollout_controller.core.model import StageKey, Verdict
+from rollout_controller.core.judge_words import sentence
+from rollout_controller.core.model import StageKey, Verdict, Verification
+from rollout_controller.core.share import NO_BYPASS, Bypass, Routed, Split, split_of, verification
 
 Result = Literal["pass", "fail", "inconclusive"]
 
@@ -30,7 +34,7 @@ ARRIVAL: Final = 3
 class Thresholds:
     """What a canary is held to. `weight` is the percent of requests that its stage sends it, copies
     too, `share` the percent that the routes were read to give, and `mirror` that of which they were read to
-    copy."""
+    copy; `bypass` what else sends to the pods."""
 
     checks: tuple[Check, ...]
     min_requests: int
@@ -38,10 +42,17 @@ class Thresholds:
     weight: int
     share: int
     mirror: int = 0
+    bypass: Bypass = NO_BYPASS
+
+    @property
+    def routed(self) -> Routed:
+        """What the objects say of the traffic."""
+        return Routed(self.share, self.mirror, self.bypass)
 
     def expected(self, sides: Sides) -> float:
-        """The canary's requests, copies too, that stable's make expected; 0 where stable's tell nothing."""
-        if sides.stable is None or self.share >= 100:
+        """The canary's requests, copies too, that stable's make expected; 0 where stable's tell nothing, as
+        where other routes send to stable too."""
+        if sides.stable is None or self.share >= 100 or self.bypass.stable:
             return 0.0
         return sides.stable.requests * (self.share + self.mirror) / (100 - self.share)
 
@@ -52,14 +63,15 @@ class Look:
 
     `fresh` is None if there was none, or nobody asked. `newest` is the time of the newest sample, by
     Prometheus' clock in seconds. `scraped` says that Prometheus scraped all canary pods in the whole window,
-    so that no requests means none, and not none known. `judged` is False for what is shown only. `remark` is
-    told with the verdict.
+    so that no requests means none, and not none known. `whole` says that a split which is off is no matter of
+    scrapes. `judged` is False for what is shown only. `remark` is told with the verdict.
     """
 
     sides: Sides
     fresh: Sides | None = None
     newest: float | None = None
     scraped: bool = False
+    whole: bool = False
     judged: bool = True
     remark: str = ""
 
@@ -73,11 +85,13 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The state of the fold. `counted` is when a failing look was last counted."""
+    """The state of the fold. `counted` is when a failing look was last counted; `doubt` what the last look
+    found the split to be, if that is off."""
 
     verdict: Verdict
     counted: datetime | None = None
     newest: float | None = None
+    doubt: Verification | None = None
 
     @property
     def failed(self) -> bool:
@@ -105,6 +119,12 @@ def failing(look: Look, thresholds: Thresholds) -> bool:
     )
 
 
+def doubtful(sides: Sides, thresholds: Thresholds) -> Split | None:
+    """The split of these requests if it is off, as far as they tell."""
+    split = split_of(sides, thresholds.routed, thresholds.min_requests)
+    return split if split.off else None
+
+
 def enough(sides: Sides, thresholds: Thresholds) -> bool:
     """Whether these are requests enough for every check."""
     return all(judge_check(check, sides, thresholds.min_requests).needed == 0 for check in thresholds.checks)
@@ -121,16 +141,47 @@ def fold(state: Judgement, look: Look | Nothing, thresholds: Thresholds, now: da
         return _unclear(state, judged, thresholds, look.remark, now)
     state = replace(state, newest=look.newest if look.newest is not None else state.newest)
     absent = arrival_fails(look.sides, look.scraped, thresholds)
+    state = _verified(state, look, thresholds, absent)
+    doubt = _doubt(state)
+    if doubt and not absent:
+        look = replace(look, remark="; ".join(filter(None, (look.remark, doubt))))
     if absent or any(j.outcome is Outcome.FAIL for j in judged):
         return _failing(state, look, judged, absent, thresholds, now)
     lacking = [j for j in judged if j.outcome is not Outcome.WITHIN]
-    if not lacking or (thresholds.weight == 0 and all(j.outcome is Outcome.LACKING for j in lacking)):
+    if not doubt and (not lacking or _idle(lacking, thresholds)):
         # Requests that headers pin to it may come all the same, but too few to go by.
         idle = "this step gives the canary no share to be judged by"
         words = idle if lacking else sentence(judged, look.remark)
         passed = _verdict(state, "pass", 0, judged, words, now)
         return replace(state, verdict=replace(passed, needed=0), counted=None)
     return _unclear(state, judged, thresholds, look.remark, now)
+
+
+def _idle(lacking: list[Judged], thresholds: Thresholds) -> bool:
+    """Whether a stage that gives no share is not held for lack of requests."""
+    return thresholds.weight == 0 and all(j.outcome is Outcome.LACKING for j in lacking)
+
+
+def _verified(state: Judgement, look: Look, thresholds: Thresholds, absent: bool) -> Judgement:
+    """The state with what this look tells of the split. Traffic that does not arrive is a failure already,
+    and needs no second look."""
+    routed = thresholds.routed
+    split = Split.NONE if absent else split_of(look.sides, routed, thresholds.min_requests)
+    if split.off and not (absent or look.whole):
+        split = Split.UNKNOWN
+    found = verification(split, look.sides, routed)
+    if split.off:
+        certain = absent or (state.doubt is not None and state.doubt.reason == found.reason)
+    else:
+        certain = split is not Split.UNKNOWN or state.verdict.traffic.status == "Unknown"
+    verdict = replace(state.verdict, traffic=found) if certain else state.verdict
+    return replace(state, verdict=verdict, doubt=found if split.off else None)
+
+
+def _doubt(state: Judgement) -> str:
+    """Why nothing passes now: the split is off, or was when last anything was known; "" if it is not."""
+    traffic = state.doubt or state.verdict.traffic
+    return traffic.sentence if traffic.status == "False" else ""
 
 
 def _known(state: Judgement, look: Look) -> bool:
@@ -153,7 +204,7 @@ def _failing(
     counts = state.counted is None or _on_its_own(look, judged, absent, thresholds)
     failures = state.verdict.failures + counts
     failed = failures >= thresholds.failure_limit and counts
-    why = _absent(look, thresholds) if absent else ""
+    why = state.verdict.traffic.sentence if absent else ""
     run = f"{failures} failing readings" if failed and failures > 1 else _run(failures, thresholds)
     words = sentence(judged, why, "" if failed and failures == 1 else run, look.remark)
     result: Result = "fail" if failed else "inconclusive"
@@ -172,14 +223,6 @@ def _on_its_own(look: Look, judged: tuple[Judged, ...], absent: bool, thresholds
         return True
     fresh = look.fresh.canary
     return any(j.outcome is Outcome.FAIL and exceeds(j.check, fresh, thresholds.min_requests) for j in judged)
-
-
-def _absent(look: Look, thresholds: Thresholds) -> str:
-    what = f"{percent(thresholds.share / 100)} share" if thresholds.share else f"{thresholds.mirror} % copies"
-    return (
-        f"no request reached the canary, though its {what} makes about {thresholds.expected(look.sides):.0f}"
-        " expected: check the route, the subset's labels and the pods' sidecars"
-    )
 
 
 def _run(failures: int, thresholds: Thresholds) -> str:
@@ -207,4 +250,5 @@ def _verdict(
         tuple(j.reading for j in judged),
         words,
         max((j.needed for j in judged), default=0),
+        before.traffic,
     )

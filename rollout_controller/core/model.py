@@ -122,11 +122,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long the mesh is given to follow a write, and other waits that are settings, not spec."""
+    """How long the mesh is given to follow a write, and other waits that are settings, not spec.
+
+    `stray` is how long after its share is 0 in all proxies a canary may be sent requests without a word.
+    """
 
     settle: timedelta = timedelta(seconds=3)
     settle_relabel: timedelta = timedelta(seconds=10)
     quiet_limit: timedelta = timedelta(minutes=10)
+    stray: timedelta = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,10 +276,6 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the evaluator makes of the canary: a pass counts for its exact key, a fail for its canary.
-
-@dataclass(frozen=True, slots=True)
 class Verification:
     """Whether requests go where the routes send them; `reason` is one word, `sentence` what people read."""
 
@@ -284,8 +284,13 @@ class Verification:
     sentence: str = "the requests of this step are not counted yet"
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the evaluator makes of the canary: a pass counts for its exact key, a fail for its canary.
+
     `since` is when this result began; `failures` the number of consecutive failing readings; `sentence`
-    what a person reads; `needed` how many more canary requests are wanted (0 if none).
+    what a person reads; `needed` how many more canary requests are wanted (0 if none); `traffic` whether
+    requests reach it as routed.
     """
 
     key: StageKey
@@ -295,6 +300,7 @@ class Verification:
     readings: tuple[Reading, ...] = ()
     sentence: str = ""
     needed: int = 0
+    traffic: Verification = Verification()
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,8 +369,8 @@ class Facts:
     `Traffic.version` for which it was last counted, `interference` who did what the last time and `advice`
     what the owner of that tool has to set; `token` that of the last command executed;
     `header_pins` are those of this release, and `fed` says that the present stage's pinned routes and copies
-    were read back; `previous` are the revisions that were stable before, the newest first, promoted or
-    adopted.
+    were read back; `strayed` that requests were seen to reach the canary after everybody was sent back;
+    `previous` are the revisions that were stable before, the newest first, promoted or adopted.
     """
 
     phase: Phase = Phase.INITIALIZING
@@ -392,6 +398,7 @@ class Facts:
     advice: str = ""
     header_pins: tuple[HeaderPin, ...] = ()
     fed: bool = False
+    strayed: bool = False
     history: tuple[Outcome, ...] = ()
     previous: tuple[Hash, ...] = ()
 
@@ -419,10 +426,11 @@ class Observed:
 
     `busy` tells per revision whether its pods were still sent requests when metrics were last asked:
     True or False as measured, None if metrics have no answer; a revision that is missing was not asked
-    about yet. `absent` parts do not exist (404), `unread` parts could not be read just now. `edited` says
-    that the running release's strategy was edited, and that nobody was told yet. `owner` is the older Rollout
-    that claims the same ("": this one owns what it claims), `holder` another one that claims the same and
-    still has marks of a release in the cluster.
+    about yet. `strays` has the revisions that requests still reach although nothing should send them there,
+    with what is known of who does ("": nothing). `absent` parts do not exist (404), `unread` parts could not
+    be read just now. `edited` says that the running release's strategy was edited, and that nobody was told
+    yet. `owner` is the older Rollout that claims the same ("": this one owns what it claims), `holder`
+    another one that claims the same and still has marks of a release in the cluster.
     """
 
     now: datetime
@@ -438,6 +446,7 @@ class Observed:
     verdict: Verdict | None = None
     findings: tuple[Finding, ...] = ()
     busy: Mapping[Hash, bool | None] = field(default_factory=lambda: MappingProxyType({}))
+    strays: Mapping[Hash, str] = field(default_factory=lambda: MappingProxyType({}))
     absent: frozenset[Part] = frozenset()
     unread: frozenset[Part] = frozenset()
     edited: bool = False
@@ -583,6 +592,7 @@ class Display:
     readings: tuple[Reading, ...] = ()
     verdict: Literal["pass", "fail", "inconclusive"] | None = None
     sentence: str = ""
+    traffic: Verification | None = None
     findings: tuple[Finding, ...] = ()
     image: str = ""
     observed_generation: int = 0

@@ -129,11 +129,11 @@ def verification(split: Split, sides: Sides, routed: Routed) -> Verification:
 
 def _none(sides: Sides, routed: Routed) -> str:
     stable, part = sides.stable.requests if sides.stable is not None else 0, routed.expected
-    given = f"its {percent(part)} share makes"
-    many = f"{given} about {stable * part / (1 - part):.0f} expected" if part < 1 else f"{given} all expected"
+    given = f"{percent(routed.share / 100)} share" if routed.share else f"{routed.mirror} % copies"
+    many = f"about {stable * part / (1 - part):.0f} expected" if part < 1 else "all expected"
     cause = (
         "another route to stable may take them all before the managed one"
         if routed.bypass.stable
         else "the route may be shadowed, the subset may select other pods, or the pods may have no sidecar"
     )
-    return f"no request reached the canary, though {many}: {cause}"
+    return f"no request reached the canary, though its {given} makes {many}: {cause}"

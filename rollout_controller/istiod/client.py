@@ -85,6 +85,7 @@ class Istiod:
         cluster = re.compile(
             rf"outbound\|\d+\|{re.escape(subset.subset)}\|{re.escape(subset.host)}\"".encode()
         )
+        named = f"subset {subset.subset} of {subset.host}" if subset.subset else subset.host
         found = []
         for proxy in list(proxies)[:DUMPS]:
             try:
@@ -93,8 +94,7 @@ class Istiod:
             except ProxiesError:
                 continue  # gone since, or more routes than are worth reading
             if cluster.search(body):
-                why = f"is given a route to subset {subset.subset} of {subset.host} by istiod"
-                found.append(Sender(proxy.id, why))
+                found.append(Sender(proxy.id, f"is given a route to {named} by istiod"))
         return found
 
     async def _get(self, session: aiohttp.ClientSession, page: str) -> tuple[bytes, datetime | None]:

@@ -39,11 +39,13 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Scrapes:
     """What `up` tells: seconds from one scrape to the next (None: not known yet), and the names of the
-    canary's pods whose last scrape succeeded, of those the ones whose last two in the range did."""
+    canary's pods whose last scrape succeeded, of those the ones whose last two in the range did.
+    `stable_throughout`: stable has pods, and each was scraped from the range's beginning to its end."""
 
     interval: float | None = None
     canary_up: frozenset[str] = frozenset()
     canary_twice: frozenset[str] = frozenset()
+    stable_throughout: bool = False
 
 
 async def read_evidence(
@@ -59,6 +61,17 @@ async def read_evidence(
     return Evidence(sides, mark.value, mark.at - mark.value) if mark is not None else Evidence(sides)
 
 
+async def read_short(
+    metrics: Metrics, labels: Labels, scope: Scope, span: timedelta, within: timedelta
+) -> float:
+    """Requests that the canary answered in the last `span` and that took no longer than `within`, or than the
+    next lower bound of the histogram; 0 without one. Raises MetricsError."""
+    limit = within / timedelta(milliseconds=1)
+    rows = await metrics.query(buckets_query(labels, scope, span))
+    counts = [(_bound(row), _count(row)) for row in rows if _side(row) == "canary"]
+    return max((count for bound, count in counts if bound <= limit), default=0)
+
+
 async def read_scrapes(metrics: Metrics, labels: Labels, scope: Scope, span: timedelta) -> Scrapes:
     """What is known of the scraping of both sides' pods in the last `span`. Raises MetricsError."""
     rows = [row for row in await metrics.series(scrapes_query(labels, scope, span)) if row.samples]
@@ -66,11 +79,19 @@ async def read_scrapes(metrics: Metrics, labels: Labels, scope: Scope, span: tim
         return Scrapes()
     pods = [(row.labels.get(labels.pod, ""), [value for _, value in row.samples]) for row in rows]
     canary = [(pod, values) for pod, values in pods if re.fullmatch(scope.canary, pod)]
+    stable = [row for row in rows if re.fullmatch(scope.stable, row.labels.get(labels.pod, ""))]
+    interval = _interval(rows)
     return Scrapes(
-        _interval(rows),
+        interval,
         frozenset(pod for pod, values in canary if values[-1] == 1),
         frozenset(pod for pod, values in canary if values[-2:] == [1, 1]),
+        bool(stable) and interval is not None and all(_throughout(row, span, interval) for row in stable),
     )
+
+
+def _throughout(row: Series, span: timedelta, interval: float) -> bool:
+    """Whether the samples reach from one end of the range to the other, up to three scrapes."""
+    return row.samples[-1][0] - row.samples[0][0] >= span.total_seconds() - 3 * interval
 
 
 def is_error(labels: dict[str, str]) -> bool:

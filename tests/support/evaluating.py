@@ -11,7 +11,7 @@ from rollout_controller.controller.judging import Judging
 from rollout_controller.core.judge import Thresholds
 from rollout_controller.core.judge_checks import ErrorRate, Latency
 from rollout_controller.core.model import StageKey, Verdict
-from rollout_controller.ports import Key
+from rollout_controller.ports import Key, Proxies
 from rollout_controller.prometheus.promql import Labels, Scope
 from tests.support.fakeprometheus import (
     BEGIN,
@@ -78,7 +78,7 @@ def prometheus(
     """A canary with so many requests a second from the beginning, beside a stable with nineteen times as
     many."""
     new = Revision(steady(rate), steady(rate * error_share), pods=(POD,))
-    old = Revision(steady(95, since=-600), pods=("web-old-ccccc",))
+    old = Revision(steady(19 * rate, since=-600), pods=("web-old-ccccc",))
     return FakePrometheus({NEW: replace(new, **canary), OLD: old}, scrape)
 
 
@@ -91,13 +91,13 @@ class Bench:
     wakes: list[tuple[float, Key]]
 
     @staticmethod
-    def of(metrics: FakePrometheus) -> "Bench":
+    def of(metrics: FakePrometheus, proxies: Proxies | None = None) -> "Bench":
         wakes: list[tuple[float, Key]] = []
 
         def wake(key: Key) -> None:
             wakes.append((asyncio.get_running_loop().time(), key))
 
-        judging = Judging(metrics, VirtualClock(), Labels(), timedelta(seconds=SETTLED), wake)
+        judging = Judging(metrics, VirtualClock(), Labels(), timedelta(seconds=SETTLED), wake, proxies)
         return Bench(metrics, judging, wakes)
 
     async def until(self, seconds: float) -> Verdict:

@@ -79,6 +79,8 @@ class FakePrometheus:
             last, first = self._scraped(revision, now), self._scraped(revision, now - span)
             if last is None or revision.requests(last) == 0 or last <= now - span:
                 continue
+            if first is None and not side:
+                continue  # of a stable that it did not know it counts nothing
             begin = first if first is not None else -1e9
             rows += self._rows(kind, side, revision, begin, last, now)
         return rows

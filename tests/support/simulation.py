@@ -18,7 +18,7 @@ from rollout_controller.controller.observe import Sighting
 from rollout_controller.controller.reconcile import Reconciler
 from rollout_controller.controller.result import PassResult
 from rollout_controller.controller.status import facts_of
-from rollout_controller.core.model import Facts, Hash, StageKey, Timing, Verdict
+from rollout_controller.core.model import Facts, Hash, StageKey, Timing, Verdict, Verification
 from rollout_controller.ports import ClusterError, Json, Key, Kind, Ref, Unavailable
 from tests.support.world import World, ref_of
 
@@ -120,10 +120,15 @@ class Evidence:
     fails_at: frozenset[int] = frozenset()
     silent_at: frozenset[int] = frozenset()
     busy: bool | None = False
+    strays: str | None = None
+    """What is known of who still sends to a canary after a revert; None: nobody does."""
+    off_at: frozenset[int] = frozenset()
+    off: str = ""
+    """At these stages the canary does not get its share, for this reason."""
 
     def passes(self, stage: int) -> bool:
         """Whether this stage will get a pass."""
-        return stage not in self.silent_at | self.fails_at
+        return stage not in self.silent_at | self.fails_at | self.off_at
 
     def due(self, world: World, timing: Timing, of: Key = KEY) -> datetime | None:
         """When the verdict on the present stage is there, None if there is none to come."""
@@ -164,11 +169,21 @@ class ScriptedJudges:
     def _say(self, stage: StageKey, since: datetime) -> Verdict:
         if stage.index in self.evidence.fails_at:
             return Verdict(stage, "fail", since, failures=2, sentence="error rate 5 % (limit 1 %)")
-        return Verdict(stage, "pass", since, sentence="error rate 0 % (limit 1 %)")
+        if stage.index in self.evidence.off_at:
+            off = Verification("False", "FarTooFew", self.evidence.off)
+            return Verdict(stage, "inconclusive", since, sentence=self.evidence.off, traffic=off)
+        right = Verification(
+            "True", "AsRouted", "the canary got 50 % of 100 requests; the routes give it 50 %"
+        )
+        return Verdict(stage, "pass", since, sentence="error rate 0 % (limit 1 %)", traffic=right)
 
     def busy(self, key: Key) -> Mapping[Hash, bool | None]:
         facts = _facts(self.world, key)
         return {revision: self.evidence.busy for revision in (facts.stable, facts.canary) if revision}
+
+    def strays(self, key: Key) -> Mapping[Hash, str]:
+        canary, who = _facts(self.world).canary, self.evidence.strays
+        return {canary: who} if canary and who is not None else {}
 
     def judge(self, key: Key, sighting: Sighting | None, facts: Facts | None) -> None:
         """What is to be judged is read from the world."""

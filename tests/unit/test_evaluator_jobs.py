@@ -12,8 +12,9 @@ from rollout_controller.controller.observe import Sighting
 from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.core.judge_checks import ErrorRate, Latency
 from rollout_controller.core.model import Observed
+from rollout_controller.core.share import Bypass
 from rollout_controller.istio.routing import Routing
-from rollout_controller.ports import Json
+from rollout_controller.ports import Json, Subset
 from tests.builders import (
     AT_5,
     AT_25,
@@ -154,6 +155,54 @@ def test_copies_count_as_weight_and_are_what_the_routes_give() -> None:
     assert (copies.weight, copies.share, copies.mirror) == (20, 0, 5)
     pinned = judged(fed_step(AT_PIN)).thresholds
     assert (pinned.weight, pinned.share, pinned.mirror) == (0, 0, 0)
+
+
+def test_what_else_sends_to_the_pods_is_read_from_the_routes_also_where_they_disagree() -> None:
+    assert judged(at_step(AT_25)).thresholds.bypass == Bypass()
+    lowered = but(at_step(AT_25), traffic={"canary_weight": (10, 25)})
+    assert judged(lowered).thresholds.bypass == Bypass(canary=True)
+
+
+def test_after_a_revert_requests_are_strays_once_all_proxies_know_and_some_time_has_passed() -> None:
+    found = job(reverting())
+    assert found is not None
+    stray = found.strays["new"]
+    assert stray.since == SINCE + seconds(10 + 15)
+    assert (stray.within, stray.namespace) == (seconds(15), "shop")
+    assert stray.scope.canary == "web-new-[a-z0-9]{5}"
+
+
+def test_strays_are_looked_for_where_routes_would_send_them() -> None:
+    seen = sighting(reverting())
+    assert seen.snapshot is not None
+    seen.snapshot.destination_rule = {"metadata": {"name": "web"}, "spec": {"host": "web"}}
+    subsets = job_of(seen, seen.observed.facts, SETTLE)
+    seen.snapshot.routing = replace(seen.snapshot.routing, services=("web", "web-canary"))
+    services = job_of(seen, seen.observed.facts, SETTLE)
+    assert subsets is not None
+    assert services is not None
+    assert subsets.strays["new"].subset == Subset("web.shop.svc.cluster.local", "canary")
+    assert services.strays["new"].subset == Subset("web-canary.shop.svc.cluster.local", "")
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        at_step(AT_25),
+        promoting(),
+        handed_over(),
+        but(reverting(), traffic={"canary_weight": (0, 5)}),
+        but(reverting(), traffic={"pinned_routes": "ours"}),
+        but(reverting(), traffic={"mirror": (0, 20)}),
+        but(reverting(), traffic={"subsets": (None, None)}),
+        but(reverting(), traffic={"subsets": ("new", "new")}),
+        but(reverting(), traffic=None),
+    ],
+)
+def test_nothing_strays_while_routes_may_send_it(world: Observed) -> None:
+    found = job(world)
+    assert found is not None
+    assert found.strays == {}
 
 
 def test_pods_of_the_canary_that_are_ready_are_known_with_since_when() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,10 +22,12 @@ def to(subset: str | None, weight: int | None = None, host: str = "web.shop.svc.
     return {"destination": target, **({"weight": weight} if weight is not None else {})}
 
 
+MANAGED = {"name": "primary", "route": [to("stable", 95), to("canary", 5)]}
+
+
 def beside(*more: Json, **managed: Any) -> Bypass:
     """The managed route, with further fields, after other routes."""
-    primary = {"name": "primary", "route": [to("stable", 95), to("canary", 5)], **managed}
-    service = {"metadata": {"name": "web"}, "spec": {"http": [*more, primary]}}
+    service = {"metadata": {"name": "web"}, "spec": {"http": [*more, {**MANAGED, **managed}]}}
     return bypass_of(ROUTING, {"web": service}, RULE)
 
 
@@ -66,6 +69,25 @@ def test_a_managed_route_with_one_side_only_is_no_split() -> None:
 )
 def test_copies_reach_the_pods_as_well(fields: Json, expected: Bypass) -> None:
     assert beside(**fields) == expected
+
+
+def test_pinned_routes_of_ours_reach_the_canary() -> None:
+    assert beside({"name": "rollout-controller/web/primary/0", "route": [to("canary")]}) == CANARY
+
+
+def test_tls_and_tcp_routes_that_are_not_managed_reach_the_pods_as_well() -> None:
+    for section, route in (("tls", {"match": [{"sniHosts": ["a.example"]}]}), ("tcp", {})):
+        spec = {"http": [MANAGED], section: [{**route, "route": [to("stable")]}]}
+        assert bypass_of(ROUTING, {"web": {"metadata": {"name": "web"}, "spec": spec}}, RULE) == STABLE
+
+
+@pytest.mark.parametrize(("host", "expected"), [("web", STABLE), ("web-canary", CANARY), ("other", NOBODY)])
+def test_in_host_mode_each_side_is_a_service(host: str, expected: Bypass) -> None:
+    routing = replace(ROUTING, services=("web", "web-canary"), destination_rule="")
+    split = [to(None, 95, "web"), to(None, 5, "web-canary")]
+    http = [{"name": "beta", "route": [to(None, host=host)]}, {"name": "primary", "route": split}]
+    service = {"metadata": {"name": "web"}, "spec": {"http": http}}
+    assert bypass_of(routing, {"web": service}, None) == expected
 
 
 def test_without_a_host_nothing_can_be_told() -> None:

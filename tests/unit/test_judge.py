@@ -266,7 +266,8 @@ def test_a_verdict_says_what_a_person_needs_to_know(one: Look | Nothing, words: 
             (silent(1140),),
             "error rate unknown (limit 1 %);"
             " no request reached the canary, though its 5 % share makes about 60 expected:"
-            " check the route, the subset's labels and the pods' sidecars; failing reading 1 of 2;"
+            " the route may be shadowed, the subset may select other pods, or the pods may have no sidecar;"
+            " failing reading 1 of 2;"
             " 20 more canary requests needed",
         ),
     ],

@@ -98,7 +98,25 @@ async def test_up_tells_interval_and_pods() -> None:
         up("api-7d9f-aaaaa", (5, 1), (20, 1)),
     )
     scrapes = await read_scrapes(Canned(up=rows), Labels(), SCOPE, SPAN)
-    assert scrapes == Scrapes(15.0, frozenset({POD, OTHER}), frozenset({POD}))
+    assert scrapes == Scrapes(15.0, frozenset({POD, OTHER}), frozenset({POD}), stable_throughout=True)
+
+
+@pytest.mark.parametrize(
+    ("stable", "throughout"),
+    [
+        ((up(STABLE, (0, 1), (15, 1), (30, 1), (45, 1), (60, 1)),), True),
+        ((up(STABLE, (15, 1), (45, 1)),), True),  # the first and the last scrape may be those that failed
+        ((up(STABLE, (45, 1), (60, 1)),), False),
+        ((up(STABLE, (0, 1), (60, 1)), up("web-66f7-zzzzz", (45, 1), (60, 1))), False),
+        ((), False),
+    ],
+)
+async def test_stable_is_known_throughout_if_none_of_its_pods_came_or_went(
+    stable: tuple[Series, ...], throughout: bool
+) -> None:
+    rows = (up(POD, (0, 1), (15, 1), (30, 1), (45, 1), (60, 1)), *stable)
+    scrapes = await read_scrapes(Canned(up=rows), Labels(), SCOPE, timedelta(seconds=75))
+    assert scrapes.stable_throughout is throughout
 
 
 async def test_one_gap_between_scrapes_is_no_interval() -> None:

@@ -53,6 +53,7 @@ def test_an_ipv6_address_can_be_listened_on() -> None:
         ("prometheus", "prometheus:9090", 'expected an address like "http://'),
         ("prometheus", "ftp://prometheus", "expected an address"),
         ("prometheus", "http://", "expected an address"),
+        ("istiod", "istiod:15014", 'expected an address like "http://istiod.istio-system:15014"'),
         ("health_address", "8080", 'expected host:port like "0.0.0.0:8080"'),
         ("health_address", "0.0.0.0:99999", "expected host:port"),
         ("namespace", "Shop", 'expected namespaces like "shop"'),
@@ -74,10 +75,16 @@ def test_a_wrong_value_names_flag_variable_right_form_and_what_was_found(
     assert repr(value) in sentence
 
 
-def test_credentials_in_an_address_are_refused_and_not_repeated() -> None:
-    with pytest.raises(SettingsError, match="use --prometheus-token-file") as caught:
-        load({"prometheus": "http://me:hunter2@prometheus:9090"})
+@pytest.mark.parametrize("field", ["prometheus", "istiod"])
+def test_credentials_in_an_address_are_refused_and_not_repeated(field: str) -> None:
+    with pytest.raises(SettingsError, match=f"use --{field}-token-file") as caught:
+        load({field: "http://me:hunter2@somewhere:9090"})
     assert "hunter2" not in str(caught.value)
+
+
+def test_istiod_is_not_asked_unless_told_where_it_is() -> None:
+    assert load({}).istiod == ""
+    assert load({"istiod": "http://istiod.istio-system:15014/"}).istiod == "http://istiod.istio-system:15014"
 
 
 def test_each_wrong_value_is_told() -> None:
