@@ -38,6 +38,7 @@ class Controller:
             "run",
             f"--kubeconfig={cluster.kubeconfig}",
             f"--prometheus={cluster.prometheus_url}",
+            f"--istiod={cluster.istiod_debug_url}",
             f"--namespace={namespace}",
             # The cluster's istiod waits 20 to 200 ms before it pushes, so that a write is live soon after.
             "--settle=500ms",

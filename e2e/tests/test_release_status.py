@@ -25,8 +25,20 @@ def conditions(status: Object) -> dict[str, str]:
     return {one["type"]: one["status"] for one in status["conditions"]}
 
 
-READY = {"Ready": "True", "Reconciling": "False", "Stalled": "False", "Paused": "False"}
-GOING = {"Ready": "False", "Reconciling": "True", "Stalled": "False", "Paused": "False"}
+READY = {
+    "Ready": "True",
+    "Reconciling": "False",
+    "Stalled": "False",
+    "Paused": "False",
+    "TrafficVerified": "Unknown",
+}
+GOING = {
+    "Ready": "False",
+    "Reconciling": "True",
+    "Stalled": "False",
+    "Paused": "False",
+    "TrafficVerified": "True",
+}
 
 
 async def test_a_release_is_followed_in_columns_sentences_and_conditions(
@@ -101,6 +113,7 @@ async def test_a_revert_is_told_as_stalled_with_its_reason_and_the_way_out(
         "Reconciling": "False",
         "Stalled": "True",
         "Paused": "False",
+        "TrafficVerified": "Unknown",
     }
     assert "wrong colour" in status["message"]
     assert "retry" in status["message"]
