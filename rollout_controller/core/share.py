@@ -13,8 +13,8 @@ at most (computed in tests/property/test_share_laws.py). The factors leave room 
 
 - keep-alive connections, outlierDetection and slow starts move nothing: a proxy draws the side anew for every
   request, before it chooses a pod of it;
-- Istio tries a request three times by default, so a canary that fails may get three times its share; failed
-  requests do not count as too many at all;
+- Istio tries a request three times by default, so a side that fails may get three times its requests: failed
+  ones do not count as too many of a side;
 - what else sends to the same pods, as far as the objects tell (`Bypass`), explains more requests of a side:
   then the canary is off only if it gets none, and never because it gets more.
 
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from rollout_controller.core.judge_counts import Sides, wilson_low
+from rollout_controller.core.judge_counts import Counts, Sides, wilson_low
 from rollout_controller.core.judge_words import percent
 from rollout_controller.core.model import Verification
 
@@ -94,14 +94,20 @@ def split_of(sides: Sides, routed: Routed, min_requests: int) -> Split:
         return Split.UNKNOWN
     if max(canary, total * part) < max(min_requests, LEAST):
         return Split.UNKNOWN
-    if 1 - wilson_low(stable, total, Z) < FEWEST * part and not (routed.bypass.stable and canary):
+    good = _answered(sides.stable)
+    if 1 - wilson_low(good, good + canary, Z) < FEWEST * part and not (routed.bypass.stable and canary):
         return Split.FEW if canary else Split.NONE
-    answered = max(canary - (sides.canary.errors if sides.canary is not None else 0), 0.0)
+    good = _answered(sides.canary)
     more_is_fine = routed.bypass.canary or routed.mirror > 0
-    if not more_is_fine and wilson_low(answered, answered + stable, Z) > MOST * part:
+    if not more_is_fine and wilson_low(good, good + stable, Z) > MOST * part:
         return Split.MANY
     near = FEWEST * part <= canary / total <= MOST * part
     return Split.AS_ROUTED if near else Split.UNKNOWN
+
+
+def _answered(counts: Counts | None) -> float:
+    """Requests that did not fail."""
+    return max(counts.requests - counts.errors, 0.0) if counts is not None else 0.0
 
 
 def verification(split: Split, sides: Sides, routed: Routed) -> Verification:

@@ -68,6 +68,13 @@ def test_failed_requests_are_not_too_many_for_a_proxy_tries_them_again() -> None
     assert split(300, 700, errors=300) is not MANY
 
 
+@pytest.mark.parametrize(("failed", "expected"), [(0, FEW), (20_000, UNKNOWN), (28_500, UNKNOWN)])
+def test_nor_are_those_of_a_stable_that_fails(failed: float, expected: Split) -> None:
+    # 500 of 10,000 requests went to the canary, and each of the others was tried three times.
+    tried = Sides(Counts(500), Counts(28_500, failed))
+    assert split_of(tried, Routed(5), 20) is expected
+
+
 @pytest.mark.parametrize(
     ("canary", "stable", "bypass", "expected"),
     [
