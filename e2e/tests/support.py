@@ -5,7 +5,7 @@ import contextlib
 import json
 import secrets
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
@@ -115,9 +115,11 @@ class Namespace:
         result: list[Any] = json.loads(answer.body)["data"]["result"]
         return result
 
-    def load(self, rate: float, *, host: str = "", headers: Mapping[str, str] | None = None) -> Load:
+    def load(
+        self, rate: float, *, host: str = "", path: str = "", headers: Mapping[str, str] | None = None
+    ) -> Load:
         """Requests through Envoy, to this namespace's own host unless told otherwise."""
-        return Load(self.cluster.gateway_url, rate, host=host or self.host, headers=headers)
+        return Load(self.cluster.gateway_url + path, rate, host=host or self.host, headers=headers)
 
 
 def deployment(
@@ -163,38 +165,54 @@ def deployment(
     }
 
 
-def service(name: str = "web", selector: Mapping[str, str] | None = None) -> Object:
-    """A Service for the Deployment of that name."""
-    ports = [{"port": 80, "targetPort": 8080, "name": "http"}]
+def service(
+    name: str = "web", selector: Mapping[str, str] | None = None, ports: Sequence[Object] = ()
+) -> Object:
+    """A Service for the Deployment of that name. Further `ports` stand beside that for HTTP."""
+    every = [{"port": 80, "targetPort": 8080, "name": "http"}, *ports]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name},
-        "spec": {"selector": dict(selector or {"app": name}), "ports": ports},
+        "spec": {"selector": dict(selector or {"app": name}), "ports": every},
     }
 
 
-def virtual_service(host: str, routes: list[Object], name: str = "web", *, mesh: str = "") -> Object:
-    """A VirtualService for `host` behind the shared gateway, and for the host `mesh` in the mesh."""
+def virtual_service(
+    host: str,
+    routes: list[Object],
+    name: str = "web",
+    gateways: tuple[str, ...] = ("istio-system/local",),
+    *,
+    mesh: str = "",
+    **sections: list[Object],
+) -> Object:
+    """A VirtualService for `host` behind the cluster's shared gateway, and for the host `mesh` in the mesh;
+    `sections` are its tls and tcp."""
     return {
         "apiVersion": "networking.istio.io/v1",
         "kind": "VirtualService",
         "metadata": {"name": name},
         "spec": {
             "hosts": [host, *([mesh] if mesh else [])],
-            "gateways": ["istio-system/local", *(["mesh"] if mesh else [])],
+            "gateways": [*gateways, *(["mesh"] if mesh else [])],
             "http": routes,
+            **sections,
         },
     }
 
 
-def route(destinations: Mapping[str, int], *, host: str, name: str = "primary") -> Object:
-    """An http route without retries, so that failures are counted: subset name -> weight."""
+def route(destinations: Mapping[str, int], *, host: str, name: str = "primary", **fields: Any) -> Object:
+    """An http route without retries, so that failures are counted: subset name -> weight.
+
+    `fields` replace or add others, as YAML names them; without a name it has none.
+    """
+    named = {"name": name} if name else {}
     weighted = [
         {"destination": {"host": host, "subset": subset}, "weight": weight}
         for subset, weight in destinations.items()
     ]
-    return {"name": name, "retries": {"attempts": 0}, "route": weighted}
+    return {**named, "retries": {"attempts": 0}, "route": weighted, **fields}
 
 
 def destination_rule(host: str, subsets: Mapping[str, Mapping[str, str]], name: str = "web") -> Object:

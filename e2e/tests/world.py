@@ -18,15 +18,8 @@ from typing import Any, Final
 from e2e.load import Load
 from e2e.localcluster.kube import KubeError, Object
 from e2e.tests.controller import Controller
-from e2e.tests.support import (
-    Namespace,
-    deployment,
-    destination_rule,
-    route,
-    service,
-    virtual_service,
-    wait_for,
-)
+from e2e.tests.meshes import Layout, Mesh, Place, subsets
+from e2e.tests.support import Namespace, deployment, wait_for
 
 GROUP: Final = "rollout-controller.dev"
 LABEL: Final = f"{GROUP}/rollout"
@@ -36,27 +29,40 @@ HASH_LABEL: Final = "pod-template-hash"
 
 HOLD: Final[Object] = {"weight": 25, "minDuration": "5m"}
 """A step that lasts until the test does something."""
+_MESH: Final = {
+    "VirtualService": "virtualservices",
+    "DestinationRule": "destinationrules",
+    "Service": "services",
+}
+"""The kinds of a mesh, and their plurals in a path."""
 SECONDS: Final = 60.0
 """How long a phase is waited for: several times what it takes on two busy cores."""
 
 Json = Any
 
 
-def rollout(name: str = "web", *, steps: Sequence[Object] | None = None, **spec: Json) -> Object:
+def rollout(
+    name: str = "web",
+    *,
+    istio: Object | None = None,
+    steps: Sequence[Object] | None = None,
+    pin: Sequence[Object] = (),
+    **spec: Json,
+) -> Object:
     """A Rollout of seconds instead of minutes. `spec` replaces or adds fields, as YAML names them."""
+    canary: Object = {} if steps is None else {"steps": list(steps)}
+    usual = {
+        "virtualServices": [{"name": name, "routes": ["primary"]}],
+        "destinationRule": {"name": name, "stableSubset": "stable", "canarySubset": "canary"},
+    }
     return {
         "apiVersion": f"{GROUP}/v1alpha1",
         "kind": "Rollout",
         "metadata": {"name": name},
         "spec": {
             "workload": {"deployment": name},
-            "traffic": {
-                "istio": {
-                    "virtualServices": [{"name": name, "routes": ["primary"]}],
-                    "destinationRule": {"name": name, "stableSubset": "stable", "canarySubset": "canary"},
-                }
-            },
-            "strategy": {"canary": {} if steps is None else {"steps": list(steps)}},
+            "traffic": {"istio": istio or usual},
+            "strategy": {"canary": canary | ({"pin": list(pin)} if pin else {})},
             "analysis": analysis(),
             "minDuration": "1s",
             "bake": "1s",
@@ -87,8 +93,10 @@ class World:
     namespace: Namespace
     controller: Controller
     name: str = "web"
+    mesh: Layout = subsets
     applied: dict[str, Object] = field(default_factory=dict)
-    """By kind, what the API server made of what was applied, before any controller saw it."""
+    """By kind, and by `kind/name` where the name is not the world's, what the API server made of what was
+    applied, before any controller saw it."""
 
     @staticmethod
     async def begin(
@@ -97,16 +105,16 @@ class World:
         *,
         name: str = "web",
         replicas: int = 3,
-        steps: Sequence[Object] | None = None,
+        mesh: Layout = subsets,
         answers: bool = True,
         **spec: Json,
     ) -> "World":
         """Apply the usual set with version v1, start the controller if none runs, wait until all is Healthy
-        and v1 `answers` through Envoy."""
-        world = World(namespace, controller, name)
+        and v1 `answers` through Envoy. `spec` is as for `rollout`."""
+        world = World(namespace, controller, name, mesh)
         if not controller.running:
             await controller.start()
-        await world.apply(replicas, rollout(name, steps=steps, **spec))
+        await world.apply(replicas, rollout(name, istio=dict(world.laid.istio), **spec))
         await controller.ready()
         await world.phase("Healthy")
         if answers:
@@ -116,20 +124,17 @@ class World:
     async def apply(self, replicas: int, *more: Object) -> None:
         """Apply the usual set, note what the API server made of it, then apply `more`."""
         for item in await self.namespace.apply(*self.manifests(replicas).values()):
-            self.applied[item["kind"]] = item
+            self.applied[self._key(item)] = item
         await self.namespace.apply(*more)
 
     def manifests(self, replicas: int = 3) -> dict[str, Object]:
-        """Deployment, Service, VirtualService and DestinationRule as git has them, by kind."""
-        subsets = {"stable": {"app": self.name}, "canary": {"app": self.name}}
-        routes = [route({"stable": 100, "canary": 0}, host=self.service)]
-        objects = [
-            deployment(self.name, replicas=replicas),
-            service(self.name),
-            virtual_service(self.host, routes, self.name, mesh=self.service),
-            destination_rule(self.service, subsets, self.name),
-        ]
-        return {item["kind"]: item for item in objects}
+        """Deployment and mesh as git has them, by kind as in `applied`."""
+        objects = [deployment(self.name, replicas=replicas), *self.laid.objects]
+        return {self._key(item): item for item in objects}
+
+    def _key(self, item: Object) -> str:
+        kind, name = item["kind"], item["metadata"]["name"]
+        return str(kind if name == self.name else f"{kind}/{name}")
 
     @property
     def host(self) -> str:
@@ -137,9 +142,9 @@ class World:
         return f"{self.name}.{self.namespace.host}"
 
     @property
-    def service(self) -> str:
-        """The full host name of the Service."""
-        return f"{self.name}.{self.namespace.name}.svc.cluster.local"
+    def laid(self) -> Mesh:
+        """The mesh for this world's name and namespace."""
+        return self.mesh(Place(self.name, self.namespace.name, self.host))
 
     # -- doing -------------------------------------------------------------------------------------------
 
@@ -165,9 +170,11 @@ class World:
         """Annotate the Rollout, as people do."""
         await self.kubectl("annotate", "rlt", self.name, f"{GROUP}/{verb}={value}")
 
-    def load(self, rate: float) -> Load:
-        """Requests through Envoy."""
-        return self.namespace.load(rate, host=self.host)
+    def load(
+        self, rate: float, *, host: str = "", path: str = "", headers: Mapping[str, str] | None = None
+    ) -> Load:
+        """Requests through Envoy, to the world's own host unless told otherwise."""
+        return self.namespace.load(rate, host=host or self.host, path=path, headers=headers)
 
     async def patch(self, plural: str, body: Json, *, manager: str = "kubectl-edit") -> Object:
         """Merge (a dict) or JSON-patch (a list) one of the world's objects under another field manager."""
@@ -186,18 +193,18 @@ class World:
 
     # -- seeing ------------------------------------------------------------------------------------------
 
-    def _path(self, plural: str) -> str:
+    def _path(self, plural: str, name: str = "") -> str:
         groups = {
             "rollouts": f"{GROUP}/v1alpha1",
             "deployments": "apps/v1",
             "virtualservices": NETWORKING,
             "destinationrules": NETWORKING,
         }
-        return self.namespace.path(plural, self.name, groups.get(plural, ""))
+        return self.namespace.path(plural, name or self.name, groups.get(plural, ""))
 
-    async def get(self, plural: str) -> Object:
-        """One of the world's objects: rollouts, deployments, virtualservices, destinationrules."""
-        return await self.namespace.kube.get(self._path(plural))
+    async def get(self, plural: str, name: str = "") -> Object:
+        """One of the world's objects: rollouts, deployments, services, virtualservices, destinationrules."""
+        return await self.namespace.kube.get(self._path(plural, name))
 
     async def status(self) -> Object:
         """The Rollout's status, {} while it has none."""
@@ -232,9 +239,9 @@ class World:
             within,
         )
 
-    async def weights(self) -> list[int]:
+    async def weights(self, name: str = "") -> list[int]:
         """The weights of stable and canary in the VirtualService."""
-        routes = (await self.get("virtualservices"))["spec"]["http"][0]["route"]
+        routes = (await self.get("virtualservices", name))["spec"]["http"][0]["route"]
         return [one.get("weight", 0) for one in routes]
 
     async def pins(self) -> list[str | None]:
@@ -267,10 +274,12 @@ class World:
 
         return await wait_for(told, f"an Event {reason} that says {words}", within)
 
-    async def serving(self, version: str = "v1", within: float = 20.0) -> None:
-        """Wait until Envoy brings an answer of a version."""
+    async def serving(
+        self, version: str = "v1", within: float = 20.0, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Wait until Envoy brings an answer of a version, to requests with these headers."""
 
-        async with self.load(20) as load:
+        async with self.load(20, headers=headers) as load:
 
             async def answered() -> bool:
                 return load.first(version) is not None
@@ -287,12 +296,14 @@ class World:
     # -- judging -----------------------------------------------------------------------------------------
 
     async def assert_mesh_is_home(self) -> None:
-        """VirtualService and DestinationRule say exactly what was applied."""
-        for kind, plural in (("VirtualService", "virtualservices"), ("DestinationRule", "destinationrules")):
-            found, said = await self.get(plural), self.applied[kind]
-            assert found["spec"] == said["spec"], kind
+        """VirtualServices, DestinationRules and Services say exactly what was applied."""
+        for key, said in self.applied.items():
+            if said["kind"] not in _MESH:
+                continue
+            found = await self.get(_MESH[said["kind"]], said["metadata"]["name"])
+            assert found["spec"] == said["spec"], key
             for part in ("labels", "annotations", "finalizers"):
-                assert found["metadata"].get(part) == said["metadata"].get(part), f"{kind} {part}"
+                assert found["metadata"].get(part) == said["metadata"].get(part), f"{key} {part}"
 
     async def assert_at_rest(self, version: str, replicas: int = 3) -> None:
         """Nothing of a release is left: the mesh as applied, an ordinary un-paused Deployment of that version
