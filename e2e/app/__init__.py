@@ -6,6 +6,9 @@ cluster's pods do not have: GET /stats/prometheus gives `istio_requests_total` a
 `istio_request_duration_milliseconds` as a sidecar's proxy would. It is a stand-in: it counts in the
 application itself, so a request that never reaches the pod is seen by nobody, as with reporter="destination".
 
+On TCP_PORT, if that is set, it waits for the first bytes of a connection, answers with one line, its version
+and pod, and ends it; on TLS_PORT it does the same in TLS, as TLS_CERTIFICATE with TLS_KEY (files in PEM).
+
 Behaviour comes from the environment; POST to METRICS_PORT changes it while the pod runs.
 
 | variable | meaning | default |

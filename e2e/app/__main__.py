@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import ssl
 import sys
 import time
 
@@ -68,6 +69,24 @@ class App:
                 return Answer(404, b"no such page\n")
         return Answer(200, b"done\n")
 
+    async def greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer a plain connection. Its first bytes are awaited, as most protocols begin with the client."""
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.wait_for(reader.read(1024), DRAIN)
+            writer.write(f"{self.conduct.behaviour.version} {self.pod}\n".encode())
+            await writer.drain()
+        writer.close()
+
+    async def listen_plainly(self) -> None:
+        """Listen for plain TCP and for TLS, where asked to."""
+        environment = self.conduct.environment
+        if port := environment.get("TCP_PORT"):
+            await asyncio.start_server(self.greet, self.address, int(port))
+        if port := environment.get("TLS_PORT"):
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(environment["TLS_CERTIFICATE"], environment["TLS_KEY"])
+            await asyncio.start_server(self.greet, self.address, int(port), ssl=context)
+
     def crash(self) -> None:
         """End without a word to anybody, as a crash does."""
         print("crashing", flush=True)
@@ -81,6 +100,7 @@ class App:
         environment = self.conduct.environment
         await self.admin.listen(self.address, int(environment.get("METRICS_PORT", "15020")))
         await self.public.listen(self.address, int(environment.get("PORT", "8080")))
+        await self.listen_plainly()
         print(f"{self.conduct.behaviour.version} serves on {self.address}", flush=True)
         if self.conduct.behaviour.crash_after != float("inf"):
             loop.call_later(self.conduct.behaviour.crash_after, self.crash)

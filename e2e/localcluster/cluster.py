@@ -170,6 +170,10 @@ class LocalCluster:
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
         return await _run([str(self.layout.bin / "kubectl"), *arguments], environment, timeout, stdin)
 
+    async def dial(self, address: str, port: int) -> control.Streams:
+        """A connection to an address inside the namespace. Raises ConnectionRefusedError."""
+        return await control.dial(self.layout.control, address, port)
+
     async def pod_request(
         self, address: str, port: int, path: str, method: str = "GET", timeout: float = 5.0
     ) -> http.Response:
@@ -180,7 +184,7 @@ class LocalCluster:
             port,
             path,
             timeout=timeout,
-            dial=lambda: control.dial(self.layout.control, address, port),
+            dial=lambda: self.dial(address, port),
         )
 
     def log(self, name: str) -> str:

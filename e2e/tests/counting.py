@@ -42,9 +42,7 @@ async def requests_to(world: World, *, revision: str = "", app: str = "") -> int
     pods = await (world.pods(revision) if revision else world.namespace.pods(app=app))
     counted = 0
     for pod in pods:
-        page = await world.namespace.cluster.pod_request(
-            pod["status"]["podIP"], 15020, "/stats/prometheus"
-        )
+        page = await world.namespace.cluster.pod_request(pod["status"]["podIP"], 15020, "/stats/prometheus")
         counted += sum(map(int, _TOTAL.findall(page.text)))
     return counted
 

@@ -6,7 +6,7 @@ world = await World.begin(namespace, controller, mesh=two_services)
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from e2e.localcluster.kube import Object
@@ -38,10 +38,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Mesh:
-    """`istio` is the Rollout's spec.traffic.istio; `objects` are as git has them, Services included."""
+    """`istio` is the Rollout's spec.traffic.istio; `objects` are as git has them, Services included; `env` is
+    what every version of the application is told beside its name."""
 
     istio: Object
     objects: Sequence[Object]
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 Layout = Callable[[Place], Mesh]

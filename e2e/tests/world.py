@@ -129,7 +129,8 @@ class World:
 
     def manifests(self, replicas: int = 3) -> dict[str, Object]:
         """Deployment and mesh as git has them, by kind as in `applied`."""
-        objects = [deployment(self.name, replicas=replicas), *self.laid.objects]
+        laid = self.laid
+        objects = [deployment(self.name, replicas=replicas, env=laid.env), *laid.objects]
         return {self._key(item): item for item in objects}
 
     def _key(self, item: Object) -> str:
@@ -150,9 +151,9 @@ class World:
 
     async def release(self, version: str, *, image: str = "", env: Mapping[str, str] | None = None) -> None:
         """Set a new version of the demo application, with `env` of its own beside the version."""
-        container = deployment(version=version, image=image, env=env)["spec"]["template"]["spec"][
-            "containers"
-        ][0]
+        every = {**self.laid.env, **(env or {})}
+        template = deployment(version=version, image=image, env=every)["spec"]["template"]
+        (container,) = template["spec"]["containers"]
         change = {
             "name": container["name"],
             "image": container["image"],
