@@ -41,7 +41,7 @@ def write_configuration(layout: Layout, settings: Settings, token: str) -> None:
     write_private(layout.inner_kubeconfig, kubeconfig(f"https://{LOCAL}:{API_PORT}", layout, token))
     # Without this Envoy never asks for listeners, and nothing says so.
     write_private(layout.config / "mesh.yaml", json.dumps({"enableAutoMtls": False}))
-    write_private(layout.config / "envoy.json", json.dumps(_envoy_bootstrap()))
+    write_private(layout.config / "envoy.json", json.dumps(_gateway_bootstrap()))
     write_private(layout.config / "prometheus.json", json.dumps(_prometheus_configuration(layout, settings)))
     write_private(layout.config / "audit.json", json.dumps(AUDIT_POLICY))
 
@@ -62,21 +62,22 @@ def kubeconfig(url: str, layout: Layout, token: str) -> str:
     return json.dumps(config, indent=1)
 
 
-def _envoy_bootstrap() -> dict[str, Any]:
+def _gateway_bootstrap() -> dict[str, Any]:
+    node = f"router~{GATEWAY_IP}~{GATEWAY_PROXY}~istio-system.svc.cluster.local"
+    metadata = {"NAMESPACE": "istio-system", "NAME": "gw-0", "LABELS": {"istio": "ingressgateway"}}
+    bootstrap = envoy_bootstrap(node, "gw.istio-system", metadata)
+    return {**bootstrap, "admin": {"address": _socket_address(ENVOY_ADMIN_PORT)}}
+
+
+def envoy_bootstrap(node: str, cluster: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """An Envoy that istiod knows as this node, and gets everything from it."""
     ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     return {
         "node": {
-            "id": f"router~{GATEWAY_IP}~{GATEWAY_PROXY}~istio-system.svc.cluster.local",
-            "cluster": "gw.istio-system",
-            "metadata": {
-                "NAMESPACE": "istio-system",
-                "NAME": "gw-0",
-                "CLUSTER_ID": "Kubernetes",
-                "ISTIO_VERSION": "1.31.0",
-                "LABELS": {"istio": "ingressgateway"},
-            },
+            "id": node,
+            "cluster": cluster,
+            "metadata": {"CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": "1.31.0", **metadata},
         },
-        "admin": {"address": _socket_address(ENVOY_ADMIN_PORT)},
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "GRPC",

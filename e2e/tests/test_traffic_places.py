@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from e2e.load import Load
 from e2e.localcluster.kube import Object
+from e2e.tests.caller import mesh_caller
 from e2e.tests.controller import Controller
 from e2e.tests.counting import more, share, versions
 from e2e.tests.meshes import AT_REST, PIN, PINNED, Layout, Place, with_routes, with_services
@@ -50,19 +52,58 @@ def root(place: Place) -> Object:
     return virtual_service(place.host, [to], f"{place.name}-root")
 
 
-async def test_a_gateways_and_the_meshs_virtualservice_move_together(
+async def test_callers_through_the_gateway_and_inside_the_mesh_are_split_and_taken_back_together(
     namespace: Namespace, controller: Controller
 ) -> None:
     mesh = with_services(on_gateway, for_mesh)
     world = await World.begin(namespace, controller, mesh=mesh, pin=[PIN], steps=STEPS)
-    async with world.load(RATE) as load:
-        await world.release("v2")
-        await world.at(25)  # the lowest share of all routes
-        assert await split_of(world) == {"web": [75, 25], "web-mesh": [75, 25]}
-        await world.command("promote", "full")
-        await world.phase("Healthy")
-        await world.assert_at_rest("v2")
-    assert failed(load) == ""
+    host = f"web.{namespace.name}.svc.cluster.local"
+    async with mesh_caller(namespace) as url:
+        await answering(url, host)
+        async with world.load(RATE) as outside, Load(url, RATE, host=host) as inside:
+            await world.release("v2")
+            canary = (await world.at(25))["canary"]
+            for load in (outside, inside):
+                await more(load, 40)  # until Envoy knows
+                assert share(await more(load, 240), "v2") == pytest.approx(0.25, abs=0.14)
+            async with Load(url, 50, host=host, headers=PINNED) as pinned:
+                assert versions(await more(pinned, 20)) == {"v2"}
+            await world.pod_post(canary, "/-/set?error_rate=0.4")
+            await world.phase("Reverted")
+            await world.assert_reverted(canary)
+            for load in (outside, inside):
+                assert versions(await more(load, 40)) == {"v1"}
+    for load in (outside, inside):
+        assert {(answer.status, answer.version) for answer in load.failures()} <= {(500, "v2")}
+
+
+async def test_a_good_release_fails_no_request_of_callers_inside_the_mesh(
+    namespace: Namespace, controller: Controller
+) -> None:
+    mesh = with_services(on_gateway, for_mesh)
+    world = await World.begin(namespace, controller, mesh=mesh, steps=[{"weight": 50}, {"weight": 100}])
+    host = f"web.{namespace.name}.svc.cluster.local"
+    async with mesh_caller(namespace) as url:
+        await answering(url, host)
+        async with world.load(RATE) as outside, Load(url, RATE, host=host) as inside:
+            await world.release("v2")
+            await world.phase("Progressing")
+            await world.phase("Healthy")
+            await world.assert_at_rest("v2")
+            for load in (outside, inside):
+                assert versions(await more(load, 40)) == {"v2"}
+    assert failed(outside) == ""
+    assert failed(inside) == ""
+
+
+async def answering(url: str, host: str) -> None:
+    """Wait until the caller's sidecar knows the way."""
+    async with Load(url, 20, host=host) as load:
+
+        async def answered() -> bool:
+            return load.first("v1") is not None
+
+        await wait_for(answered, "v1 to answer inside the mesh", within=30)
 
 
 async def split_of(world: World) -> dict[str, list[int]]:

@@ -276,7 +276,7 @@ class World:
         return await wait_for(told, f"an Event {reason} that says {words}", within)
 
     async def serving(
-        self, version: str = "v1", within: float = 20.0, *, headers: Mapping[str, str] | None = None
+        self, version: str = "v1", within: float = SECONDS, *, headers: Mapping[str, str] | None = None
     ) -> None:
         """Wait until Envoy brings an answer of a version, to requests with these headers."""
 
