@@ -17,6 +17,8 @@ from rollout_controller.ports import Json, Kind, Ref
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("installed")]
 
 ANNOTATE: Json = {"op": "add", "path": "/metadata/annotations", "value": {"touched": "yes"}}
+WRITTEN = (Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE, Kind.SERVICE)
+"""What moves traffic: weights and routes, subsets, or in host mode the selectors of two Services."""
 ACCOUNT = "system:serviceaccount:rollout-controller:rollout-controller"
 
 
@@ -57,7 +59,7 @@ async def test_every_kind_of_call_that_the_controller_makes_is_allowed(
     )
     async with adapter(account) as it:
         await it.synced()
-        for kind in (Kind.ROLLOUT, Kind.DEPLOYMENT, Kind.VIRTUAL_SERVICE, Kind.DESTINATION_RULE):
+        for kind in (*WRITTEN, Kind.ROLLOUT, Kind.DEPLOYMENT):
             ref = Ref(kind, namespace.name, "web")
             await it.cluster.patch(ref, [ANNOTATE], dry_run=True)
             await it.cluster.patch(ref, [ANNOTATE])
@@ -78,7 +80,7 @@ async def test_every_kind_of_call_that_the_controller_makes_is_allowed(
         ref = Ref(Kind.REPLICA_SET, namespace.name, "web-abc")
         await it.cluster.patch(ref, [{"op": "add", "path": "/metadata/ownerReferences", "value": [owner]}])
         await it.cluster.delete(ref, uid=made["metadata"]["uid"])
-        for kind in (Kind.POD, Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.REPLICA_SET):
+        for kind in (Kind.POD, Kind.ENDPOINT_SLICE, Kind.REPLICA_SET):
             await it.cluster.list(kind, namespace.name, live=True)
         counted: list[str] = []
         events = Events(it.calls, counted.append)
@@ -98,7 +100,9 @@ FORBIDDEN: list[tuple[Any, ...]] = [
     ("update", "deployments.apps"),
     ("delete", "deployments.apps"),
     ("patch", "deployments.apps", "--subresource=scale"),
-    ("patch", "services"),
+    ("create", "services"),
+    ("delete", "services"),
+    ("patch", "services", "--subresource=status"),
     ("delete", "rollouts.rollout-controller.dev"),
     ("create", "rollouts.rollout-controller.dev"),
     ("delete", "virtualservices.networking.istio.io"),

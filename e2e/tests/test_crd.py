@@ -88,9 +88,15 @@ def test_the_defaults_of_the_api_server_are_those_of_the_models(kubectl: Kubectl
 def test_every_field_comes_back_as_it_was_applied(kubectl: Kubectl) -> None:
     changes: dict[str, Any] = {
         "strategy.canary": {
+            "pin": [
+                {"headers": {"x-canary": {"exact": "true"}, "x-user": {"prefix": "beta-"}}},
+                {"headers": {"x-region": {"regex": "eu-.*"}}},
+            ],
             "minPods": 1,
             "steps": [
                 {"weight": 0, "scale": 10, "minDuration": "500ms"},
+                {"mirror": 20},
+                {"weight": 20, "mirror": 5, "scale": 20},
                 {"weight": 50, "scale": 50, "approval": True},
                 {"weight": 50, "approval": False},
                 {"weight": 100, "scale": 100},
@@ -110,6 +116,28 @@ def test_every_field_comes_back_as_it_was_applied(kubectl: Kubectl) -> None:
     asked = rollout(changes)["spec"]
     assert {key: stored[key] for key in asked} == asked | {"analysis": stored["analysis"]}
     assert {key: stored["analysis"][key] for key in asked["analysis"]} == asked["analysis"]
+
+
+def test_blue_green_over_two_services_comes_back_with_its_defaults(kubectl: Kubectl) -> None:
+    istio = {
+        "virtualServices": [
+            {
+                "name": "web",
+                "tlsRoutes": [{"sniHosts": ["a.example", "b.example"]}, {"port": 443, "sniHosts": ["c"]}],
+                "tcpRoutes": [{"port": 5432}],
+            }
+        ],
+        "services": {"stable": "web", "canary": "web-canary"},
+    }
+    preview = [{"headers": {"x-preview": {"exact": "true"}}}]
+    blue_green = {"preview": preview, "mirror": 10, "minDuration": "2m", "approval": True}
+    changes = {"traffic.istio": istio, "strategy": {"blueGreen": blue_green}}
+    stored = applied(kubectl, changes)["spec"]
+    assert stored["traffic"]["istio"] == istio
+    assert stored["strategy"] == {"blueGreen": {**blue_green, "scale": 100}}
+    stored = applied(kubectl, {"strategy": {"blueGreen": {}}})["spec"]
+    assert stored["strategy"] == {"blueGreen": {"mirror": 0, "scale": 100, "approval": False}}
+    assert parse_spec(stored) == parse_spec(rollout({"strategy": {"blueGreen": {}}})["spec"])
 
 
 def test_the_columns_tell_where_a_release_is(kubectl: Kubectl) -> None:
