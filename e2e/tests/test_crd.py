@@ -184,6 +184,7 @@ def test_a_status_is_stored_without_loss(kubectl: Kubectl) -> None:
             "shortages": 1,
             "corrections": 1,
             "corrected": "VirtualService shop/web",
+            "fed": True,
         },
         "plan": [
             {
@@ -194,8 +195,10 @@ def test_a_status_is_stored_without_loss(kubectl: Kubectl) -> None:
                 "minDuration": "1m",
                 "gate": True,
                 "approval": False,
+                "mirror": 20,
             }
         ],
+        "pins": [{"headers": [{"name": "x-canary", "how": "exact", "value": "true"}]}],
         "verdict": {
             "result": "pass",
             "since": "2026-03-04T05:06:09Z",
