@@ -138,6 +138,11 @@ class World:
         return str(kind if name == self.name else f"{kind}/{name}")
 
     @property
+    def service(self) -> str:
+        """The full host name of the Service of the world's name."""
+        return self._place.service
+
+    @property
     def host(self) -> str:
         """Where the VirtualService serves it."""
         return f"{self.name}.{self.namespace.host}"
@@ -145,7 +150,11 @@ class World:
     @property
     def laid(self) -> Mesh:
         """The mesh for this world's name and namespace."""
-        return self.mesh(Place(self.name, self.namespace.name, self.host))
+        return self.mesh(self._place)
+
+    @property
+    def _place(self) -> Place:
+        return Place(self.name, self.namespace.name, self.host)
 
     # -- doing -------------------------------------------------------------------------------------------
 
