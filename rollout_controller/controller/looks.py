@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rollout_controller.controller.jobs import Stretch
-from rollout_controller.core.judge import Judgement, Look, Nothing, doubtful, enough, failing
+from rollout_controller.core.judge import SCRAPES, Judgement, Look, Nothing, doubtful, enough, failing
 from rollout_controller.core.judge_checks import Latency
 from rollout_controller.core.share import Split
 from rollout_controller.ports import Metrics
@@ -23,8 +23,6 @@ from rollout_controller.prometheus.evidence import (
 )
 from rollout_controller.prometheus.promql import Labels, Scope
 
-SCRAPES: Final = 3
-"""A window holds at least so many scrapes."""
 FARTHEST: Final = timedelta(hours=1)
 """How far a look goes back for requests enough: Prometheus reads every sample in between."""
 FIRST: Final = timedelta(seconds=1)
@@ -71,15 +69,12 @@ class Memory:
 
     def tells_split(self, stretch: Stretch, age: timedelta) -> bool:
         """Whether evidence is old enough that neither a side's newest scrape nor a late push distorts it."""
-        return age >= min(self.window(stretch)[0], max(SCRAPES * self.scrape(), LIVE))
+        return age >= min(self.window(stretch), max(SCRAPES * self.scrape(), LIVE))
 
-    def window(self, stretch: Stretch) -> tuple[timedelta, str]:
-        """The user's window, widened to three scrapes with a word about it."""
+    def window(self, stretch: Stretch) -> timedelta:
+        """The user's window, widened to three scrapes; a finding tells."""
         least = SCRAPES * self.scrape()
-        if self.interval is None or stretch.window >= least:
-            return stretch.window, ""
-        seconds = least.total_seconds()
-        return least, f"spec.analysis.window is widened to {seconds:.0f} s, three scrapes of Prometheus"
+        return stretch.window if self.interval is None else max(stretch.window, least)
 
 
 class Looker:
@@ -101,11 +96,11 @@ class Looker:
         start = memory.evidence_from(stretch)
         judged = now > start
         age = now - (start if judged else stretch.settled)
-        window, remark = memory.window(stretch)
+        window = memory.window(stretch)
         span, evidence = await self._far_enough(stretch, memory, window, age)
         if evidence.age is not None and evidence.age > max(window, SCRAPES * memory.scrape()).total_seconds():
             return Nothing(f"Prometheus has no new sample of these pods since {evidence.age:.0f} s")
-        look = Look(evidence.sides, newest=evidence.newest, judged=judged, remark=remark)
+        look = Look(evidence.sides, newest=evidence.newest, judged=judged)
         if not judged:
             return replace(look, remark="not judged yet, the pods are warming up")
         since = min(span, now - state.counted) if state.counted is not None else span
@@ -169,7 +164,7 @@ class Looker:
         unasked = stretch.ready.keys() - scrapes.canary_up
         if unasked:
             told = f"Prometheus does not scrape {len(unasked)} of {len(stretch.ready)} ready canary pods yet"
-            return replace(look, remark="; ".join(filter(None, (look.remark, told))))
+            return replace(look, remark=told)
         return replace(look, scraped=bool(stretch.ready) and stretch.ready.keys() <= scrapes.canary_twice)
 
     async def _whole(self, look: Look, stretch: Stretch, memory: Memory, span: timedelta) -> bool:

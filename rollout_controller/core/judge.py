@@ -28,6 +28,8 @@ Result = Literal["pass", "fail", "inconclusive"]
 
 ARRIVAL: Final = 3
 """No request at all is a failure once this many times `min_requests` should have come."""
+SCRAPES: Final = 3
+"""A window holds at least so many scrapes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from rollout_controller.core.model import Part
 from rollout_controller.core.patch import Json
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
-from rollout_controller.istio import ManagedService, Routing, pin, preflight, read_traffic, set_traffic
+from rollout_controller.istio import (
+    Inventory,
+    ManagedService,
+    Routing,
+    pin,
+    preflight,
+    read_traffic,
+    set_traffic,
+)
 from tests.support.istio_objects import destination_rule, template, to, virtual_service
 from tests.support.jsonpatch import apply
 
@@ -288,12 +296,9 @@ def test_whatever_the_api_server_accepted_is_read_edited_and_judged_without_a_fa
     assert 0 <= low <= high <= 100
     after = apply(service, set_traffic(routing, service, percent, rule))
     assert set_traffic(routing, after, percent, rule) == []
+    unread = frozenset({Part.DEPLOYMENT, Part.DESTINATION_RULE})
     findings = preflight(
-        routing,
-        deployment=None,
-        virtual_services={"web": service},
-        destination_rule=rule,
-        unread={Part.DEPLOYMENT, Part.DESTINATION_RULE},
+        Inventory(routing, virtual_services={"web": service}, destination_rule=rule, unread=unread)
     )
     assert all(finding.sentence and finding.fix and finding.object for finding in findings)
 
@@ -302,12 +307,9 @@ def test_whatever_the_api_server_accepted_is_read_edited_and_judged_without_a_fa
 def test_where_preflight_finds_nothing_a_weight_arrives_on_a_managed_route(
     routing: Routing, service: Json, rule: Json, percent: int
 ) -> None:
+    unread = frozenset({Part.DEPLOYMENT})
     findings = preflight(
-        routing,
-        deployment=None,
-        virtual_services={"web": service},
-        destination_rule=rule,
-        unread={Part.DEPLOYMENT},
+        Inventory(routing, virtual_services={"web": service}, destination_rule=rule, unread=unread)
     )
     event(f"findings: {bool(findings)}")
     if not findings:

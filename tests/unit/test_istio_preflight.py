@@ -8,7 +8,7 @@ import pytest
 
 from rollout_controller.core.model import Part
 from rollout_controller.core.patch import Json
-from rollout_controller.istio import ManagedService, Routing, preflight
+from rollout_controller.istio import Inventory, Known, ManagedService, Routing, preflight
 from tests.support.istio_objects import (
     NAMED,
     ROUTING,
@@ -29,13 +29,15 @@ GOOD: dict[str, Any] = {
     "destination_rule": destination_rule(),
     "services": [service({"app": "web"})],
 }
+HERE = frozenset({"shop"})
 
 
 def told(routing: Routing = ROUTING, **changes: Any) -> list[str]:
-    """The findings about a good world with these changes, as a person reads them, behind their codes."""
-    findings = preflight(routing, **{**GOOD, **changes})
-    assert all(finding.severity == "error" for finding in findings)
-    return [f"{finding.code}: {finding}" for finding in findings]
+    """The errors in a good world with these changes, as a person reads them, behind their codes."""
+    given = {**GOOD, **changes}
+    services = Known(tuple(given.pop("services")), HERE)
+    findings = preflight(Inventory(routing, services=services, **given))
+    return [f"{finding.code}: {finding}" for finding in findings if finding.severity == "error"]
 
 
 def routes(*http: Json, routing: Routing = ROUTING) -> list[str]:
@@ -90,7 +92,7 @@ def test_everything_missing_is_told_at_once() -> None:
     ],
 )
 def test_what_could_not_be_read_is_not_called_missing(absent: Json, part: Part) -> None:
-    assert told(**absent, unread={part}) == []
+    assert told(**absent, unread=frozenset({part})) == []
 
 
 def test_the_missing_one_of_several_virtual_services_is_told() -> None:
@@ -162,7 +164,8 @@ REMOVE = "Remove it; the versions are told apart by pod-template-hash."
         (
             {"app": "wbe"},
             "LabelWithoutPods: DestinationRule shop/web spec.subsets[1].labels.app: wbe selects no new pod:"
-            f" the template of Deployment shop/web has app=web. {REMOVE}",
+            " the template of Deployment shop/web has app=web. Did you mean app: web? Else remove it; the"
+            " versions are told apart by pod-template-hash.",
         ),
         (
             {"tier": "front"},
@@ -227,7 +230,10 @@ def test_our_own_pin_is_no_finding() -> None:
 
 
 def test_labels_are_not_judged_without_the_deployment() -> None:
-    assert told(deployment=None, unread={Part.DEPLOYMENT}, destination_rule=labelled(version="v9")) == []
+    assert (
+        told(deployment=None, unread=frozenset({Part.DEPLOYMENT}), destination_rule=labelled(version="v9"))
+        == []
+    )
 
 
 def test_a_subset_or_a_template_without_labels_is_fine() -> None:
@@ -342,7 +348,8 @@ def test_a_route_that_lacks_stable_is_told_to_add_it() -> None:
 
 def test_a_route_that_is_not_named_may_lack_what_it_likes() -> None:
     primary = route(to("stable", 100), to("canary", 0), name="primary")
-    assert routes(route(to("canary", 100)), primary, route(to("stable", 40)), routing=NAMED) == []
+    beta = route(to("canary", 100), match=[{"headers": {"x-beta": {}}}])
+    assert routes(beta, primary, route(to("stable", 40)), routing=NAMED) == []
 
 
 def test_a_subset_that_a_route_sends_to_twice_is_told() -> None:

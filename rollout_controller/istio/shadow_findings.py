@@ -1,0 +1,41 @@
+"""Http routes that never get a request, because routes above them take all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rollout_controller.core.model import Finding
+from rollout_controller.core.patch import Json
+from rollout_controller.istio.finding import VIRTUAL_SERVICE, error, named_route, titled, warning
+from rollout_controller.istio.gateway_findings import gateways_of
+from rollout_controller.istio.inventory import Inventory
+from rollout_controller.istio.matches import takers
+from rollout_controller.istio.routing import http_routes, is_own
+
+SHADOWED_ROUTE: Final = "ShadowedRoute"
+UNREACHABLE_ROUTE: Final = "UnreachableRoute"
+
+
+def shadow_findings(known: Inventory, service: Json) -> Iterator[Finding]:
+    """An error where a managed route's requests go to one that is not managed: its weights move nobody.
+
+    Other routes that are never reached are told; they harm no release.
+    """
+    http = [route for _, route in http_routes(service)]
+    managed = {route.index for route in known.managed_http(service)}
+    bound = gateways_of(known.routing, service)
+    for index, route in enumerate(http):
+        above = [] if is_own(route) else takers(http, index, bound)
+        if not above:
+            continue
+        obj, path = titled(VIRTUAL_SERVICE, service), f"spec.http[{index}]"
+        who = " and ".join(named_route(i, http[i]) for i in above)
+        verb = "takes" if len(above) == 1 else "take"
+        fix = f"Move {named_route(index, route)} above spec.http[{above[0]}], or narrow the match there."
+        if index in managed and not managed.issuperset(above):
+            sentence = f"{who} {verb} all requests of this route, so its weights move nobody"
+            yield error(SHADOWED_ROUTE, obj, path, sentence, fix)
+        else:
+            sentence = f"{who} {verb} all requests of this route, so it is never reached"
+            yield warning(UNREACHABLE_ROUTE, obj, path, sentence, fix)
