@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 Json = dict[str, Any]
 
@@ -24,6 +24,11 @@ class Kind(Enum):
     DESTINATION_RULE = ("networking.istio.io", "v1", "destinationrules", "DestinationRule")
     SERVICE = ("", "v1", "services", "Service")
     ENDPOINT_SLICE = ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+    GATEWAY = ("networking.istio.io", "v1", "gateways", "Gateway")
+    SERVICE_ENTRY = ("networking.istio.io", "v1", "serviceentries", "ServiceEntry")
+    PEER_AUTHENTICATION = ("security.istio.io", "v1", "peerauthentications", "PeerAuthentication")
+    AUTOSCALER = ("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+    NAMESPACE = ("", "v1", "namespaces", "Namespace")
 
     @property
     def group(self) -> str:
@@ -46,9 +51,20 @@ class Kind(Enum):
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def optional(self) -> bool:
+        """Whether findings alone are made from it: without its CRD, or the right to read it, all else goes on
+        and nothing is said about it."""
+        return self in _FINDINGS_ONLY
+
+
+_FINDINGS_ONLY: Final = frozenset(
+    {Kind.GATEWAY, Kind.SERVICE_ENTRY, Kind.PEER_AUTHENTICATION, Kind.AUTOSCALER, Kind.NAMESPACE}
+)
+
 
 class Ref(NamedTuple):
-    """An object's address."""
+    """An object's address. A Namespace is one in itself: (NAMESPACE, "shop", "shop")."""
 
     kind: Kind
     namespace: str
@@ -113,6 +129,14 @@ class Cluster(Protocol):
     change them) and some are trimmed (Pods, Services: what the controller reads; ReplicaSets: no
     managedFields). It raises Unavailable while the kind was never read.
     """
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The namespaces that are watched; "" among them stands for every one."""
+
+    def known(self, kind: Kind, namespace: str = "") -> Sequence[Json] | None:
+        """What the watches know now of a kind in a namespace ("": in all that are watched), as `live=False`
+        would tell it; None while it was never read, or if the namespace is not watched."""
 
     async def get(self, ref: Ref, *, live: bool) -> Json | None:
         """The object, None if it does not exist.

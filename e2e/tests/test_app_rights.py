@@ -58,7 +58,7 @@ async def test_every_kind_of_call_that_the_controller_makes_is_allowed(
         destination_rule("web", {"stable": {"app": "web"}}),
     )
     async with adapter(account) as it:
-        await it.synced()
+        await it.cache.synced()
         for kind in (*WRITTEN, Kind.ROLLOUT, Kind.DEPLOYMENT):
             ref = Ref(kind, namespace.name, "web")
             await it.cluster.patch(ref, [ANNOTATE], dry_run=True)
@@ -82,6 +82,8 @@ async def test_every_kind_of_call_that_the_controller_makes_is_allowed(
         await it.cluster.delete(ref, uid=made["metadata"]["uid"])
         for kind in (Kind.POD, Kind.ENDPOINT_SLICE, Kind.REPLICA_SET):
             await it.cluster.list(kind, namespace.name, live=True)
+        for kind in Kind:
+            assert it.cluster.known(kind) is not None, f"{kind.plural} are watched"
         counted: list[str] = []
         events = Events(it.calls, counted.append)
         events.start()
@@ -107,6 +109,10 @@ FORBIDDEN: list[tuple[Any, ...]] = [
     ("create", "rollouts.rollout-controller.dev"),
     ("delete", "virtualservices.networking.istio.io"),
     ("patch", "gateways.networking.istio.io"),
+    ("patch", "serviceentries.networking.istio.io"),
+    ("patch", "peerauthentications.security.istio.io"),
+    ("patch", "horizontalpodautoscalers.autoscaling"),
+    ("patch", "namespaces"),
     ("patch", "validatingadmissionpolicies.admissionregistration.k8s.io"),
     ("create", "clusterrolebindings.rbac.authorization.k8s.io"),
     ("list", "events.events.k8s.io"),

@@ -72,12 +72,14 @@ class Judging:
         self._settle = settle
         self._wake = wake
         self._runs: dict[Key, _Run] = {}
+        self._scrapes: dict[Key, float] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     def judge(self, key: Key, sighting: Sighting | None, facts: Facts | None) -> None:
         """What a pass has seen and decided; nothing of it is judged any more if the Rollout is gone."""
         if sighting is None or facts is None:
             self.watch(key, None)
+            self._scrapes.pop(key, None)
         elif not in_the_dark(sighting, facts):
             self.watch(key, job_of(sighting, facts, self._settle))
 
@@ -113,6 +115,11 @@ class Judging:
         """Who is still sent requests that should not be, as last asked; see `Observed.strays`."""
         run = self._runs.get(key)
         return run.strays if run is not None else MappingProxyType({})
+
+    def scrape_interval(self, key: Key) -> timedelta | None:
+        """How far apart the scrapes of this Rollout's pods are, None until a release was judged."""
+        seconds = self._scrapes.get(key)
+        return timedelta(seconds=round(seconds, 1)) if seconds else None
 
     async def close(self) -> None:
         """End all tasks."""
@@ -175,6 +182,8 @@ class Judging:
         except Exception:
             log.exception("the gate could not be judged")
             run.ask_at = run.look_at = self._clock.now() + BROKEN
+        if run.memory.interval is not None and key in self._runs:
+            self._scrapes[key] = run.memory.interval
 
     async def _look(self, key: Key, run: _Run, stretch: Stretch) -> None:
         before, now = run.state, self._clock.now()

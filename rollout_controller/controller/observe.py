@@ -5,24 +5,26 @@ Plain coroutines over ports: each await is one call, so that a test can stop, fa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from rollout_controller.api import names
 from rollout_controller.api.parse import Places, SpecError, parse_places, parse_spec
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.controller.gate import check_gate
+from rollout_controller.controller.inventory import take_inventory
 from rollout_controller.controller.memory import Memory
 from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.snapshot import Snapshot, take
-from rollout_controller.controller.status import facts_of
+from rollout_controller.controller.status import facts_of, findings_of
 from rollout_controller.controller.workload import read_workload
 from rollout_controller.core import commands
 from rollout_controller.core.conditions import desired_weight
 from rollout_controller.core.model import (
     RUNNING,
+    WRITE_FAILS,
     Facts,
     Finding,
     Hash,
@@ -39,7 +41,6 @@ from rollout_controller.core.rollback import as_begun
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.reading import read_traffic
-from rollout_controller.istio.strategy_findings import strategy_findings
 from rollout_controller.ports import Clock, Cluster, Json, Key, Kind, Ref
 
 
@@ -51,6 +52,8 @@ class Verdicts(Protocol):
     def busy(self, key: Key) -> Mapping[Hash, bool | None]: ...
 
     def strays(self, key: Key) -> Mapping[Hash, str]: ...
+
+    def scrape_interval(self, key: Key) -> timedelta | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,18 @@ class Observer:
         now = self._clock.now()
         gate = await check_gate(self._cluster, snapshot.deployment, key, memory, now)
         metadata, owned = rollout["metadata"], ownership(rollout, snapshot.rollouts)
+        told = findings_of(rollout.get("status") or {})
+        scrape = self._verdicts.scrape_interval(key)
+        known = take_inventory(self._cluster, snapshot, facts, policy, scrape)
+        findings = (
+            *_unwritten(memory),
+            *owned.findings,
+            *wrong,
+            *snapshot.findings,
+            *preflight(known),
+            *gate,
+            *_altered_canary(snapshot, facts),
+        )
         observed = Observed(
             now=now,
             policy=policy,
@@ -106,16 +121,8 @@ class Observer:
             finalizer=names.FINALIZER in metadata.get("finalizers", ()),
             command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
             verdict=self._verdicts.verdict(key),
-            findings=(
-                *_unwritten(memory),
-                *owned.findings,
-                *wrong,
-                *snapshot.findings,
-                *_preflight(snapshot),
-                *_for_strategy(snapshot, facts, policy),
-                *gate,
-                *_altered_canary(snapshot, facts),
-            ),
+            findings=findings + (_standing(told, findings) if snapshot.unread else ()),
+            told=frozenset(finding.key for finding in told),
             busy=self._verdicts.busy(key),
             strays=self._verdicts.strays(key),
             absent=frozenset(snapshot.absent),
@@ -177,30 +184,11 @@ def _unwritten(memory: Memory) -> tuple[Finding, ...]:
     return (unwritten.finding,) if unwritten is not None and unwritten.told else ()
 
 
-def _preflight(snapshot: Snapshot) -> tuple[Finding, ...]:
-    return preflight(
-        snapshot.routing,
-        deployment=snapshot.deployment,
-        virtual_services=snapshot.virtual_services,
-        destination_rule=snapshot.destination_rule,
-        services=snapshot.services,
-        unread=snapshot.unread,
-    )
-
-
-def _for_strategy(snapshot: Snapshot, facts: Facts, policy: Policy | None) -> Iterable[Finding]:
-    """A release that runs keeps the pins and stages that it began with."""
-    runs = facts.phase in RUNNING
-    if not runs and policy is None:
-        return ()
-    return strategy_findings(
-        snapshot.routing,
-        snapshot.virtual_services.values(),
-        snapshot.destination_rule,
-        header_pins=facts.header_pins if runs or policy is None else policy.header_pins,
-        mirrors=any(stage.mirror for stage in (facts.plan if runs or policy is None else policy.stages)),
-        at_rest=not runs,
-    )
+def _standing(told: tuple[Finding, ...], findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The warnings that stand while a part cannot be read: they would be told anew when it can."""
+    known = {finding.key for finding in findings}
+    stand = (f for f in told if f.severity == "warning" and f.code != WRITE_FAILS)
+    return tuple(f for f in stand if f.key not in known)
 
 
 def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) -> Traffic | None:

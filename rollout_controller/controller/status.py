@@ -73,6 +73,21 @@ def facts_of(raw: Mapping[str, Any]) -> Facts:
     )
 
 
+def findings_of(raw: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """The findings in a status."""
+    return tuple(
+        Finding(
+            code=f.get("code", ""),
+            severity="error" if f.get("severity") == "error" else "warning",
+            object=f.get("object", ""),
+            path=f.get("path", ""),
+            sentence=f.get("sentence", ""),
+            fix=f.get("fix", ""),
+        )
+        for f in raw.get("findings") or ()
+    )
+
+
 def status_of(
     facts: Facts,
     display: Display,

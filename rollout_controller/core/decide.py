@@ -7,6 +7,7 @@ from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
 from rollout_controller.core.model import (
     RUNNING,
+    WRITE_FAILS,
     Claim,
     Decision,
     Drop,
@@ -58,8 +59,13 @@ def _command_effects(o: Observed, facts: Facts) -> list[Effect]:
 
 
 def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
-    """What is worth an Event although the phase stays: shortage, interference, edits, ignored commands."""
-    before, told = o.facts, []
+    """What is worth an Event although the phase stays: warnings, shortage, interference, edits, commands."""
+    before = o.facts
+    told = [
+        Notice("Warning", f.code, str(f))
+        for f in o.findings
+        if f.severity == "warning" and f.key not in o.told and f.code != WRITE_FAILS
+    ]
     if facts.shortages > before.shortages and facts.lowered_to is not None:
         words = f"canary pods are missing: its share is lowered to {facts.lowered_to} %"
         told.append(Notice("Warning", "PodsShort", words))

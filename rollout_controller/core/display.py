@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift
 from rollout_controller.core.model import (
@@ -14,6 +17,9 @@ from rollout_controller.core.model import (
     Phase,
 )
 from rollout_controller.core.rollback import goes_back
+
+LONG: Final = 200
+"""Characters beyond which a warning stands in the message of a status without its cure."""
 
 
 def display(o: Observed, facts: Facts) -> Display:
@@ -41,11 +47,24 @@ def step(facts: Facts) -> str:
 
 
 def _message(o: Observed, facts: Facts) -> str:
-    warning = next((str(f) for f in o.findings if f.severity == "warning"), "")
     words = _unread(o) if o.unread else _phase(o, facts)
     if facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
         words += drift.addition(facts)
-    return f"{words} ({warning})" if warning and warning not in words else words
+    warnings = _warnings(o, words)
+    return f"{words} ({warnings})" if warnings else words
+
+
+def _warnings(o: Observed, words: str) -> str:
+    """The first warning, without its cure if that is long, and how many more there are in status.findings.
+
+    One that the words tell of already is not told again.
+    """
+    warnings = [f for f in o.findings if f.severity == "warning" and str(f) not in words]
+    if not warnings:
+        return ""
+    first, more = warnings[0], len(warnings) - 1
+    text = str(first) if len(str(first)) <= LONG else str(replace(first, fix=""))
+    return f"{text}; {more} more warning{'s' if more > 1 else ''}" if more else text
 
 
 def _unread(o: Observed) -> str:

@@ -318,6 +318,11 @@ class Finding:
     sentence: str
     fix: str
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it the same finding in the next look: code, object and path; numbers may move."""
+        return (self.code, self.object, self.path)
+
     def __str__(self) -> str:
         where = f"{self.object} {self.path}".strip()
         return f"{where}: {self.sentence}. {self.fix}" if self.fix else f"{where}: {self.sentence}"
@@ -428,9 +433,10 @@ class Observed:
     True or False as measured, None if metrics have no answer; a revision that is missing was not asked
     about yet. `strays` has the revisions that requests still reach although nothing should send them there,
     with what is known of who does ("": nothing). `absent` parts do not exist (404), `unread` parts could not
-    be read just now. `edited` says that the running release's strategy was edited, and that nobody was told
-    yet. `owner` is the older Rollout that claims the same ("": this one owns what it claims), `holder`
-    another one that claims the same and still has marks of a release in the cluster.
+    be read just now. `told` are the keys of the findings that the stored status has: people know of them.
+    `edited` says that the running release's strategy was edited, and that nobody was told yet. `owner` is the
+    older Rollout that claims the same ("": this one owns what it claims), `holder` another one that claims
+    the same and still has marks of a release in the cluster.
     """
 
     now: datetime
@@ -445,6 +451,7 @@ class Observed:
     command: Command | None = None
     verdict: Verdict | None = None
     findings: tuple[Finding, ...] = ()
+    told: frozenset[tuple[str, str, str]] = frozenset()
     busy: Mapping[Hash, bool | None] = field(default_factory=lambda: MappingProxyType({}))
     strays: Mapping[Hash, str] = field(default_factory=lambda: MappingProxyType({}))
     absent: frozenset[Part] = frozenset()

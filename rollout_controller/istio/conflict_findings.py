@@ -25,13 +25,13 @@ def conflict_findings(known: Inventory, service: Json) -> Iterator[Finding]:
     """Findings about a VirtualService of ours and others that our namespace's proxies know as well."""
     routing = known.routing
     hosts = full_hosts(service, routing.namespace, routing.cluster_domain)
-    bound = frozenset(gateways_of(routing, service))
+    bound = frozenset(gateways_of(service, routing.namespace))
     for other in known.routes.objects if hosts else ():
         home = other["metadata"].get("namespace") or routing.namespace
         if home == routing.namespace and other["metadata"]["name"] in known.virtual_services:
             continue
         shared = hosts & full_hosts(other, home, routing.cluster_domain)
-        both = bound & frozenset(gateways_of(routing, other)) if shared else frozenset()
+        both = bound & frozenset(gateways_of(other, home)) if shared else frozenset()
         if not both or not _exported_to(other, home, routing.namespace):
             continue
         if MESH in both:

@@ -9,7 +9,6 @@ from rollout_controller.core.model import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.finding import GATEWAY, VIRTUAL_SERVICE, error, guess, titled, warning
 from rollout_controller.istio.inventory import Inventory
-from rollout_controller.istio.routing import Routing
 
 MISSING_GATEWAY: Final = "MissingGateway"
 GATEWAY_WITHOUT_HOST: Final = "GatewayWithoutHost"
@@ -26,7 +25,7 @@ def gateway_findings(known: Inventory, service: Json) -> Iterator[Finding]:
     A delegate has no hosts and is bound by its root.
     """
     hosts = (service.get("spec") or {}).get("hosts") or ()
-    bound = gateways_of(known.routing, service) if hosts else ()
+    bound = gateways_of(service, known.routing.namespace) if hosts else ()
     problems = {name: problem for name in bound if (problem := _problem(known, name, service)) is not None}
     tell = error if bound and len(problems) == len(set(bound)) else warning
     for index, name in enumerate(bound):
@@ -35,15 +34,14 @@ def gateway_findings(known: Inventory, service: Json) -> Iterator[Finding]:
             yield tell(code, titled(VIRTUAL_SERVICE, service), f"spec.gateways[{index}]", sentence, fix)
 
 
-def gateways_of(routing: Routing, service: Json) -> tuple[str, ...]:
-    """What a VirtualService is bound to, as `namespace/name`, or `mesh`, which is also the default."""
+def gateways_of(service: Json, namespace: str) -> tuple[str, ...]:
+    """What a VirtualService of this namespace is bound to, as `namespace/name`, or `mesh`, the default."""
     names = (service.get("spec") or {}).get("gateways") or (MESH,)
-    home = service["metadata"].get("namespace") or routing.namespace
-    return tuple(name if name == MESH or "/" in name else f"{home}/{name}" for name in names)
+    return tuple(name if name == MESH or "/" in name else f"{namespace}/{name}" for name in names)
 
 
 def full_hosts(service: Json, namespace: str, domain: str) -> frozenset[str]:
-    """The hosts of a VirtualService; a short one is that of a Service beside it."""
+    """The hosts of a VirtualService of this namespace; a short one is that of a Service beside it."""
     hosts = (service.get("spec") or {}).get("hosts") or ()
     return frozenset(
         host if "." in host or "*" in host else f"{host}.{namespace}.svc.{domain}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 
-from rollout_controller.core.model import Part, Stage
+from rollout_controller.core.model import HeaderPin, Part, Stage
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.routing import Route, Routing, managed_routes, our_host
 
@@ -47,13 +47,16 @@ class Inventory:
     `deployment`, `virtual_services` (by name) and `destination_rule` are those that the Rollout names; one
     that is not there does not exist, unless its part is in `unread`. Of the other kinds only what is known is
     judged. `pods` are the Deployment's, of every version; `serving` the ready pods behind our Service,
-    whosever they are, None unless all of them are known. `stages` and `window` are the Rollout's, `scrape`
-    is the interval of Prometheus' scrapes, None while it is not known.
+    whosever they are, None unless all of them are known. `stages`, `header_pins` and `window` are the
+    Rollout's or, of a release that runs, those it began with; `at_rest` says that none runs. `scrape` is the
+    interval of Prometheus' scrapes, None while it is not known.
     """
 
     routing: Routing
     rollout: str = ""
     stages: tuple[Stage, ...] = ()
+    header_pins: tuple[HeaderPin, ...] = ()
+    at_rest: bool = True
     window: timedelta | None = None
     scrape: timedelta | None = None
     deployment: Json | None = None

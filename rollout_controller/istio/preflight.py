@@ -34,6 +34,7 @@ from rollout_controller.istio.route_findings import virtual_service_findings
 from rollout_controller.istio.routing import ManagedService
 from rollout_controller.istio.scaling_findings import scaling_findings
 from rollout_controller.istio.shadow_findings import shadow_findings
+from rollout_controller.istio.strategy_findings import strategy_findings
 from rollout_controller.istio.subset_findings import other_subset_findings, rule_findings, service_findings
 
 MISSING_DEPLOYMENT: Final = "MissingDeployment"
@@ -73,6 +74,14 @@ def _findings(known: Inventory) -> Iterator[Finding]:
     if known.deployment is not None:
         services = known.services.within(routing.namespace)
         yield from unrouted_findings(routing, known.virtual_services.values(), services, known.deployment)
+    yield from strategy_findings(
+        routing,
+        known.virtual_services.values(),
+        known.destination_rule,
+        header_pins=known.header_pins,
+        mirrors=any(stage.mirror for stage in known.stages),
+        at_rest=known.at_rest,
+    )
     yield from window_findings(known)
 
 

@@ -24,7 +24,7 @@ def shadow_findings(known: Inventory, service: Json) -> Iterator[Finding]:
     """
     http = [route for _, route in http_routes(service)]
     managed = {route.index for route in known.managed_http(service)}
-    bound = gateways_of(known.routing, service)
+    bound = gateways_of(service, known.routing.namespace)
     for index, route in enumerate(http):
         above = [] if is_own(route) else takers(http, index, bound)
         if not above:

@@ -43,6 +43,7 @@ class Cache:
         kinds: Iterable[Kind] = tuple(Kind),
         idle: float = IDLE,
     ) -> None:
+        self.namespaces = frozenset(namespaces)
         self.stores = {kind: Store(kind) for kind in kinds}
         self._index = Index(self._cached)
         self._wake: Callable[[Key], None] = lambda _: None
@@ -67,13 +68,19 @@ class Cache:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def synced(self) -> None:
-        """Return once every kind was read."""
+        """Return once every kind was read, and those that only findings are made from were tried."""
         for watch in self._watches:
-            await watch.synced.wait()
+            await (watch.tried if watch.scope.kind.optional else watch.synced).wait()
 
     def missing(self) -> list[str]:
-        """What was never read yet, each with the reason: empty when ready."""
-        return [f"{w.scope}: {w.trouble}" for w in self._watches if not w.synced.is_set()]
+        """What was never read yet and is needed, each with the reason: empty when ready."""
+        needed = (w for w in self._watches if not w.scope.kind.optional)
+        return [f"{w.scope}: {w.trouble}" for w in needed if not w.synced.is_set()]
+
+    def known(self, kind: Kind, namespace: str) -> tuple[Json, ...] | None:
+        """See ports.Cluster."""
+        covered = not namespace or "" in self.namespaces or namespace in self.namespaces
+        return self.stores[kind].all(namespace) if covered and not self.trouble(kind) else None
 
     def rollouts(self) -> list[Key]:
         """All Rollouts known."""

@@ -32,6 +32,15 @@ class KubeCluster:
         self._cache = cache
         self._timeout = timeout
 
+    @property
+    def watched(self) -> frozenset[str]:
+        """See ports.Cluster."""
+        return self._cache.namespaces
+
+    def known(self, kind: Kind, namespace: str = "") -> Sequence[Json] | None:
+        """See ports.Cluster."""
+        return self._cache.known(kind, namespace)
+
     async def get(self, ref: Ref, *, live: bool) -> Json | None:
         """See ports.Cluster."""
         if not live:

@@ -1,28 +1,35 @@
-"""Which Rollouts to wake when an object changes: found from what their specs name."""
+"""Which Rollouts to wake when an object changes: found from what their specs name, and what that names."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from rollout_controller.api.names import LABEL
 from rollout_controller.core.ownership import bears_marks
+from rollout_controller.istio.gateway_findings import full_hosts, gateways_of
+from rollout_controller.istio.mtls_findings import ROOT_NAMESPACE
+from rollout_controller.istio.routing import CLUSTER_DOMAIN
 from rollout_controller.kube.store import Change
 from rollout_controller.ports import Json, Key, Kind, Ref
 
+_OF_NAMESPACE: Final = frozenset({Kind.SERVICE, Kind.SERVICE_ENTRY, Kind.PEER_AUTHENTICATION, Kind.NAMESPACE})
+"""A change of one of these may concern every Rollout of its namespace."""
+
 
 class Index:
-    """Kept from the specs of the Rollouts; the cache is asked for owners, nothing else.
+    """Kept from the specs of the Rollouts, and the hosts of VirtualServices; the cache is asked for the rest.
 
-    A Service is not named in a spec: a change of one wakes the Rollouts of its namespace. What is kept of a
-    Service, selector and ports, hardly ever changes.
+    A Service is not named in a spec: a change of one wakes the Rollouts of its namespace, and so does one of
+    the other kinds that findings are made from. What is kept of them hardly ever changes.
     """
 
     def __init__(self, cached: Callable[[Kind, str, str], Json | None]) -> None:
         self._cached = cached
         self._named: dict[Ref, set[Key]] = defaultdict(set)
         self._rollouts: dict[str, set[Key]] = defaultdict(set)
+        self._routing: dict[str, set[Ref]] = defaultdict(set)
 
     def woken_by(self, kind: Kind, change: Change) -> set[Key]:
         """The Rollouts whose decision may rest on the object that changed, as it was and as it is."""
@@ -30,7 +37,8 @@ class Index:
             before = self._rivals(change)
             key = self._indexed(change)
             return {key, *before, *self._rivals(change)} if _moves_others(change) else {key}
-        return {key for obj in change if obj is not None for key in self._keys(kind, obj)}
+        keys = {key for obj in change if obj is not None for key in self._keys(kind, obj)}
+        return keys | self._of_same_hosts(change) if kind is Kind.VIRTUAL_SERVICE else keys
 
     def _indexed(self, change: Change) -> Key:
         present = change.new or change.old
@@ -55,8 +63,15 @@ class Index:
 
     def _keys(self, kind: Kind, obj: Json) -> Iterator[Key]:
         namespace = obj["metadata"]["namespace"]
-        if kind is Kind.SERVICE:
+        if kind is Kind.PEER_AUTHENTICATION and namespace == ROOT_NAMESPACE:
+            yield from (key for keys in self._rollouts.values() for key in keys)
+        elif kind in _OF_NAMESPACE:
             yield from self._rollouts.get(namespace, ())
+        elif kind is Kind.GATEWAY:
+            yield from self._bound_to(obj)
+        elif kind is Kind.AUTOSCALER:
+            target = _at(obj.get("spec"), "scaleTargetRef", "name")
+            yield from self._of_deployment(namespace, str(target))
         elif kind is Kind.ENDPOINT_SLICE:
             yield from self._of_endpoint_slice(obj)
         elif kind is Kind.REPLICA_SET:
@@ -66,6 +81,32 @@ class Index:
         else:
             yield from self._named.get(Ref(kind, namespace, obj["metadata"]["name"]), ())
             yield from self._labelled(obj, known=kind is not Kind.DEPLOYMENT)
+
+    def _of_same_hosts(self, change: Change) -> set[Key]:
+        """Those with a VirtualService for a host for which another one comes, goes or claims other requests.
+
+        Weights are moved all the time and are no such change.
+        """
+        old, new = (None if obj is None else _claims(obj) for obj in change)
+        present = change.new or change.old
+        assert present is not None, "a change is of something"  # noqa: S101
+        own = Ref(Kind.VIRTUAL_SERVICE, present["metadata"]["namespace"], present["metadata"]["name"])
+        for host in _hosts(change.old):
+            self._routing[host].discard(own)
+        for host in _hosts(change.new):
+            self._routing[host].add(own)
+        if old == new:
+            return set()
+        others = {ref for host in _hosts(change.old) | _hosts(change.new) for ref in self._routing[host]}
+        return {key for ref in others - {own} for key in self._named.get(ref, ())}
+
+    def _bound_to(self, gateway: Json) -> Iterator[Key]:
+        """Those with a VirtualService that is bound to this Gateway."""
+        name = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
+        for ref, keys in self._named.items():
+            service = self._cached(*ref) if ref.kind is Kind.VIRTUAL_SERVICE else None
+            if service is not None and name in gateways_of(service, ref.namespace):
+                yield from keys
 
     def _labelled(self, obj: Json, *, known: bool = True) -> Iterator[Key]:
         """The Rollout that a label names; a Deployment's is held by the gate even if there is none."""
@@ -133,6 +174,20 @@ def references(rollout: Json) -> set[Ref]:
         *((Kind.VIRTUAL_SERVICE, _at(s, "name")) for s in (services if isinstance(services, list) else ())),
     ]
     return {Ref(kind, namespace, name) for kind, name in named if isinstance(name, str)}
+
+
+def _claims(service: Json) -> Any:
+    """What says which requests a VirtualService is for."""
+    spec = service.get("spec") or {}
+    http = spec.get("http") or ()
+    matches = [route.get("match") for route in http]
+    return [spec.get(field) for field in ("hosts", "gateways", "exportTo")], matches
+
+
+def _hosts(service: Json | None) -> frozenset[str]:
+    if service is None:
+        return frozenset()
+    return full_hosts(service, service["metadata"]["namespace"], CLUSTER_DOMAIN)
 
 
 def controller_of(obj: Json, kind: str) -> str:

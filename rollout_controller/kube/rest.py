@@ -59,7 +59,7 @@ class Rest:
     """One connection pool to the API server. To be made, used and closed inside one running event loop."""
 
     def __init__(self, configuration: Configuration, count: Count = uncounted) -> None:
-        # A watch holds a connection for good: beyond a limit (the library's is 100, which eight kinds in 13
+        # A watch holds a connection for good: beyond a limit (the library's is 100, which 13 kinds in eight
         # namespaces exceed) the others would wait for ever. Calls are few, as many as there are workers.
         configuration.connection_pool_maxsize = 0
         self._client = ApiClient(configuration)

@@ -54,6 +54,12 @@ class Store:
     def get(self, namespace: str, name: str) -> Json | None:
         return self._objects.get(namespace, {}).get(name)
 
+    def all(self, namespace: str) -> tuple[Json, ...]:
+        """The objects of a namespace ("": of all)."""
+        if namespace:
+            return tuple(self._objects.get(namespace, {}).values())
+        return tuple(obj for objects in self._objects.values() for obj in objects.values())
+
     def select(self, namespace: str, labels: str = "") -> list[Json]:
         """The objects of a namespace ("": of all) that carry these labels."""
         terms = parse_labels(labels)
@@ -178,7 +184,8 @@ class Store:
 
 def _identity(obj: Json) -> tuple[str, str, str]:
     metadata = obj["metadata"]
-    return metadata["namespace"], metadata["name"], metadata["uid"]
+    # Only a Namespace is in none; it is kept as an object in itself.
+    return metadata.get("namespace") or metadata["name"], metadata["name"], metadata["uid"]
 
 
 def _labels(obj: Json) -> Iterable[tuple[str, str]]:

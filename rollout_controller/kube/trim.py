@@ -28,8 +28,13 @@ def _pod(pod: Json) -> Json:
     conditions = [
         _picked(c, ("type", "status", "lastTransitionTime")) for c in status.get("conditions") or ()
     ]
+    containers = {
+        field: [_picked(container, ("name",)) for container in listed or ()]
+        for field, listed in _picked(pod.get("spec"), ("containers", "initContainers")).items()
+    }
     return {
         "metadata": _picked(pod.get("metadata"), _POD_METADATA),
+        "spec": containers,
         "status": {**_picked(status, ("phase", "podIP")), "conditions": conditions},
     }
 
@@ -58,11 +63,26 @@ def _unmanaged(obj: Json) -> Json:
     return {**obj, "metadata": metadata}
 
 
+def _without_status(obj: Json) -> Json:
+    return {field: value for field, value in _unmanaged(obj).items() if field != "status"}
+
+
+def _namespace(namespace: Json) -> Json:
+    """As an object in itself, like any other."""
+    metadata = _picked(namespace.get("metadata"), ("name", "uid", "resourceVersion", "labels"))
+    return {"metadata": {**metadata, "namespace": metadata["name"]}}
+
+
 _TRIMS: Final[dict[Kind, Callable[[Json], Json]]] = {
     Kind.POD: _pod,
     Kind.SERVICE: _service,
     Kind.ENDPOINT_SLICE: _endpoint_slice,
     Kind.REPLICA_SET: _unmanaged,
+    Kind.GATEWAY: _without_status,
+    Kind.SERVICE_ENTRY: _without_status,
+    Kind.PEER_AUTHENTICATION: _without_status,
+    Kind.AUTOSCALER: _without_status,
+    Kind.NAMESPACE: _namespace,
 }
 
 

@@ -21,6 +21,8 @@ IDLE: Final = 90.0
 _PAGE: Final = "500"
 _SHORTEST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
+_LONGEST_PAUSE_OPTIONAL: Final = 300.0
+"""For a kind that only findings are made from, as long as it was never read: nobody waits for it."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,14 @@ class Scope(NamedTuple):
     def path(self) -> str:
         return collection(self.kind, self.namespace)
 
+    @property
+    def selectors(self) -> dict[str, str]:
+        """The query that narrows the collection to this."""
+        chosen = {"labelSelector": self.labels} if self.labels else {}
+        if self.kind is Kind.NAMESPACE and self.namespace:
+            chosen["fieldSelector"] = f"metadata.name={self.namespace}"
+        return chosen
+
     def __str__(self) -> str:
         return f"{self.kind.plural} in {self.namespace}" if self.namespace else self.kind.plural
 
@@ -51,11 +61,16 @@ class Scope(NamedTuple):
 def collection(kind: Kind, namespace: str) -> str:
     """The path of a kind's collection in a namespace ("": in all)."""
     root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
-    return f"{root}/namespaces/{namespace}/{kind.plural}" if namespace else f"{root}/{kind.plural}"
+    if not namespace or kind is Kind.NAMESPACE:
+        return f"{root}/{kind.plural}"
+    return f"{root}/namespaces/{namespace}/{kind.plural}"
 
 
 class Watch:
-    """Keeps a store up to date and tells of every change that is not our own."""
+    """Keeps a store up to date and tells of every change that is not our own.
+
+    `synced` is set once the kind was read, `tried` once that was tried.
+    """
 
     def __init__(
         self,
@@ -68,6 +83,7 @@ class Watch:
     ) -> None:
         self.scope = scope
         self.synced = asyncio.Event()
+        self.tried = asyncio.Event()
         self.trouble = "not read yet"
         self._rest = rest
         self._store = store
@@ -101,10 +117,15 @@ class Watch:
 
     async def _pause(self, trouble: str) -> None:
         self._failures += 1
-        if trouble != self.trouble:
+        spare = self.scope.kind.optional and not self.synced.is_set()
+        if trouble != self.trouble and spare:
+            log.info("cannot be read, so no findings are made from it", what=str(self.scope), error=trouble)
+        elif trouble != self.trouble:
             log.warning("watch failed, trying again", what=str(self.scope), error=trouble)
         self.trouble = trouble
-        longest = min(_SHORTEST_PAUSE * 2 ** min(self._failures - 1, 8), _LONGEST_PAUSE)
+        self.tried.set()
+        most = _LONGEST_PAUSE_OPTIONAL if spare else _LONGEST_PAUSE
+        longest = min(_SHORTEST_PAUSE * 2 ** min(self._failures - 1, 10), most)
         # Not for secrecy: the spread keeps eight watches from coming back as one burst.
         await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311
 
@@ -119,6 +140,7 @@ class Watch:
             self._tell(self.scope.kind, change)
         self._version = version
         self.synced.set()
+        self.tried.set()
         self._well()
 
     async def _follow(self) -> int:
@@ -129,9 +151,8 @@ class Watch:
             "resourceVersion": self._version,
             # Spread, so that the watches of many controllers do not end together.
             "timeoutSeconds": str(random.randint(240, 480)),  # noqa: S311
+            **self.scope.selectors,
         }
-        if self.scope.labels:
-            query["labelSelector"] = self.scope.labels
         request = Request("watch", self.scope.kind.plural, "GET", self.scope.path, query)
         events = 0
         async with self._rest.stream(request, idle=self._idle) as (answer, lines):
@@ -177,7 +198,7 @@ async def list_all(
     objects: list[Json] = []
     # The API server leaves these out of the items of its own kinds.
     common = {"apiVersion": scope.kind.api_version, "kind": scope.kind.title}
-    query = {"limit": _PAGE, **({"labelSelector": scope.labels} if scope.labels else {})}
+    query = {"limit": _PAGE, **scope.selectors}
     while True:
         answer = await call(Request(verb, scope.kind.plural, "GET", scope.path, query))
         if answer.code == 410:

@@ -17,7 +17,7 @@ texts = st.one_of(
     st.sampled_from([{"regex": ".*"}, {"regex": "a.*"}]),
 )
 names = st.sampled_from(["x", "y"])
-conditions = st.dictionaries(names, texts | st.just({}), max_size=2)
+conditions: st.SearchStrategy[Json] = st.dictionaries(names, texts | st.just({}), max_size=2)
 paths = st.sampled_from(["/", "/a", "/A", "/ab", "/b"])
 matches = st.fixed_dictionaries(
     {},

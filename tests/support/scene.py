@@ -34,14 +34,16 @@ def shop(
     world = World(slices=hosts)
     primary = _primary(*(_HOSTS if hosts else _SUBSETS))
     mirrored = {**primary, "mirrors": [{"destination": {"host": "audit"}, "percentage": {"value": 5}}]}
-    world.create(Kind.SERVICE, _service("web"), KUBECTL)
+    world.create(Kind.SERVICE, service("web"), KUBECTL)
+    for other in ("beta", "audit"):
+        world.create(Kind.SERVICE, service(other, app=other), KUBECTL)
     world.create(Kind.DEPLOYMENT, _deployment(replicas), KUBECTL)
     world.create(
         Kind.VIRTUAL_SERVICE, _virtual_service("web", ["shop.example"], [_pinned(), mirrored]), KUBECTL
     )
     world.create(Kind.VIRTUAL_SERVICE, _virtual_service("web-mesh", ["web"], [primary]), KUBECTL)
     if hosts:
-        world.create(Kind.SERVICE, _service("web-canary"), KUBECTL)
+        world.create(Kind.SERVICE, service("web-canary"), KUBECTL)
         spec = {"traffic": _by_hosts(), **spec}
     else:
         world.create(Kind.DESTINATION_RULE, _rule(), KUBECTL)
@@ -94,10 +96,11 @@ def _deployment(replicas: int) -> Json:
     }
 
 
-def _service(name: str) -> Json:
+def service(name: str, app: str = "web") -> Json:
+    """A Service for pods with this label `app`."""
     return {
         "metadata": {"name": name, "namespace": "shop"},
-        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+        "spec": {"selector": {"app": app}, "ports": [{"port": 80}]},
     }
 
 

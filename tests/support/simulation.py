@@ -73,8 +73,18 @@ class Call:
                 return None
 
 
+@dataclass(frozen=True, slots=True)
 class SimulatedCluster:
-    """`ports.Cluster`: every call goes to the driver."""
+    """`ports.Cluster`: every call goes to the driver, and `seen` is what watches know."""
+
+    seen: World
+
+    @property
+    def watched(self) -> frozenset[str]:
+        return frozenset({""})
+
+    def known(self, kind: Kind, namespace: str = "") -> Sequence[Json] | None:
+        return self.seen.every(kind, namespace)
 
     async def get(self, ref: Ref, *, live: bool) -> Json | None:
         found: Json | None = await Call("get", ref, live=live)
@@ -185,6 +195,9 @@ class ScriptedJudges:
         canary, who = _facts(self.world).canary, self.evidence.strays
         return {canary: who} if canary and who is not None else {}
 
+    def scrape_interval(self, key: Key) -> timedelta | None:
+        return None
+
     def judge(self, key: Key, sighting: Sighting | None, facts: Facts | None) -> None:
         """What is to be judged is read from the world."""
 
@@ -224,7 +237,8 @@ class Pass:
         """The pass's result, None if the hook crashed it."""
         judges = ScriptedJudges(self.world, self.evidence, self.timing)
         clock = WorldClock(self.world)
-        reconciler = Reconciler(SimulatedCluster(), clock, judges, self.told, self.timing)
+        cluster = SimulatedCluster(self.cached or self.world)
+        reconciler = Reconciler(cluster, clock, judges, self.told, self.timing)
         reconciler._memories[self.key] = self.memory
         coroutine = reconciler.run_pass(self.key)
         answer: Any = None

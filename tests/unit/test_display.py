@@ -151,6 +151,19 @@ def test_a_warning_is_read_with_whatever_else_there_is_to_say() -> None:
     assert shown(but(healthy(), findings=(warning,))).message == message
 
 
+def test_of_several_warnings_the_first_is_in_the_sentence_and_of_a_long_one_not_the_cure() -> None:
+    first = replace(ERROR, severity="warning")
+    second, third = replace(first, code="Second"), replace(first, path="spec.subsets[1]")
+    words = "DestinationRule shop/web spec.subsets: no subset canary"
+    several = shown(but(healthy(), findings=(first, second, third)))
+    assert several.message == f"stable old serves everybody ({words}. add it; 2 more warnings)"
+    assert several.findings == (first, second, third)
+    long = replace(first, fix="do it " * 40)
+    assert shown(but(healthy(), findings=(long,))).message == f"stable old serves everybody ({words})"
+    two = shown(but(healthy(), findings=(long, second))).message
+    assert two == f"stable old serves everybody ({words}; 1 more warning)"
+
+
 def test_what_cannot_be_read_is_named() -> None:
     unread = frozenset({Part.VIRTUAL_SERVICE, Part.PODS})
     assert shown(but(healthy(), unread=unread)).message.startswith(

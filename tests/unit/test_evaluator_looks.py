@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 
 import pytest
 
@@ -89,13 +90,14 @@ def test_a_small_service_is_looked_at_farther_back_until_there_are_requests_enou
     play(main())
 
 
-def test_a_window_shorter_than_three_scrapes_is_widened_and_says_so() -> None:
+def test_a_window_shorter_than_three_scrapes_is_widened_and_their_interval_is_known_from_then_on() -> None:
     async def main() -> None:
         bench = Bench.of(prometheus(rate=100, scrape=15))
         bench.judging.watch(KEY, job(window=20))
+        assert bench.judging.scrape_interval(KEY) is None
         verdict = await bench.until(100)
         assert max(bench.metrics.spans()) == 45
-        assert "spec.analysis.window is widened to 45 s" in verdict.sentence
+        assert bench.judging.scrape_interval(KEY) == timedelta(seconds=15)
         assert verdict.result == "pass"
         await bench.judging.close()
 

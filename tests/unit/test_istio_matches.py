@@ -122,7 +122,7 @@ def test_a_route_swallows_what_any_of_its_matches_covers_unless_it_delegates(
 
 
 def test_a_route_of_which_each_match_is_taken_by_some_route_above_is_taken() -> None:
-    http = [{"match": [BETA]}, {"match": [uri("prefix", "/p")]}, {"match": [PATH, BETA]}]
+    http: list[Json] = [{"match": [BETA]}, {"match": [uri("prefix", "/p")]}, {"match": [PATH, BETA]}]
     assert takers(http, 2) == [0, 1]
     assert takers(http, 1) == []
     assert takers(http, 0) == []

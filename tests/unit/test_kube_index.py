@@ -217,3 +217,69 @@ def test_references_are_what_the_spec_names() -> None:
         Ref(Kind.VIRTUAL_SERVICE, "ns", "mesh"),
         Ref(Kind.DESTINATION_RULE, "ns", "rule"),
     }
+
+
+# -- what findings are made from ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Kind.SERVICE_ENTRY, Kind.PEER_AUTHENTICATION, Kind.NAMESPACE])
+def test_what_speaks_for_a_namespace_wakes_its_rollouts(kind: Kind) -> None:
+    woken = Woken(rollout(), rollout("far", namespace="other"))
+    assert woken.by(kind, thing("any")) == {WEB}
+
+
+def test_what_speaks_for_the_mesh_wakes_all() -> None:
+    woken = Woken(rollout(), rollout("far", namespace="other"))
+    root = thing("default", namespace="istio-system")
+    assert woken.by(Kind.PEER_AUTHENTICATION, root) == {WEB, Key("other", "far")}
+    assert woken.by(Kind.SERVICE_ENTRY, root) == set()
+
+
+def scaler(target: str) -> Json:
+    return {**thing("hpa"), "spec": {"scaleTargetRef": {"kind": "Deployment", "name": target}}}
+
+
+def test_an_autoscaler_wakes_by_its_target_as_it_was_and_as_it_is() -> None:
+    woken = Woken(rollout())
+    assert woken.by(Kind.AUTOSCALER, scaler("web")) == {WEB}
+    assert woken.by(Kind.AUTOSCALER, scaler("pay")) == set()
+    assert woken.by(Kind.AUTOSCALER, scaler("pay"), old=scaler("web")) == {WEB}
+
+
+def serving(name: str, *hosts: str, namespace: str = "ns", **spec: Any) -> Json:
+    return {**thing(name, namespace=namespace), "spec": {"hosts": list(hosts), **spec}}
+
+
+def test_a_gateway_wakes_those_whose_virtual_services_are_bound_to_it() -> None:
+    front = serving("front", "shop.example", gateways=["edge", "istio-system/public"])
+    woken = Woken(rollout(), replica_sets=(front,))
+    assert woken.by(Kind.GATEWAY, thing("edge")) == {WEB}
+    assert woken.by(Kind.GATEWAY, thing("public", namespace="istio-system")) == {WEB}
+    assert woken.by(Kind.GATEWAY, thing("public")) == set()
+
+
+def test_another_virtual_service_for_the_same_host_wakes_when_it_comes_goes_or_claims_otherwise() -> None:
+    woken = Woken(rollout())
+    assert woken.by(Kind.VIRTUAL_SERVICE, serving("front", "web")) == {WEB}
+    other = serving("other", "web.ns.svc.cluster.local", namespace="pay")
+    wider = serving("other", "web.ns.svc.cluster.local", "b.example", namespace="pay")
+    assert woken.by(Kind.VIRTUAL_SERVICE, other) == {WEB}
+    assert woken.by(Kind.VIRTUAL_SERVICE, wider, old=other) == {WEB}
+    assert woken.by(Kind.VIRTUAL_SERVICE, None, old=wider) == {WEB}
+    assert woken.by(Kind.VIRTUAL_SERVICE, serving("third", "web", namespace="pay")) == set()
+
+
+def test_weights_that_another_virtual_service_moves_wake_nobody_else() -> None:
+    woken = Woken(rollout())
+    woken.by(Kind.VIRTUAL_SERVICE, serving("front", "web"))
+    before = serving("other", "web", http=[{"route": [{"weight": 100}]}])
+    woken.by(Kind.VIRTUAL_SERVICE, before)
+    after = serving("other", "web", http=[{"route": [{"weight": 50}]}])
+    assert woken.by(Kind.VIRTUAL_SERVICE, after, old=before) == set()
+
+
+def test_a_virtual_service_that_gave_its_host_up_is_no_concern_any_more() -> None:
+    woken = Woken(rollout())
+    woken.by(Kind.VIRTUAL_SERVICE, serving("front", "web"))
+    woken.by(Kind.VIRTUAL_SERVICE, serving("front", "rates"), old=serving("front", "web"))
+    assert woken.by(Kind.VIRTUAL_SERVICE, serving("other", "web")) == set()

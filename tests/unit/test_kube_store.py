@@ -188,17 +188,43 @@ def test_of_a_pod_only_what_is_read_is_kept_and_other_changes_wake_nobody() -> N
     def pod(version: int, **status: Any) -> Json:
         raw = obj(version)
         raw["metadata"]["managedFields"] = [{"manager": "kubelet"}]
-        raw["spec"] = {"containers": [{"env": "much"}]}
+        raw["spec"] = {
+            "containers": [{"name": "web", "env": "much"}],
+            "initContainers": [{"name": "istio-proxy"}],
+        }
         return {**raw, "status": {"conditions": [{"type": "Ready", "status": "True"}], **status}}
 
     cache = store(pod(1), kind=Kind.POD)
     kept = cache.get("ns", "web")
     assert kept is not None
-    assert "spec" not in kept
+    assert kept["spec"] == {"containers": [{"name": "web"}], "initContainers": [{"name": "istio-proxy"}]}
     assert "managedFields" not in kept["metadata"]
     assert cache.put(pod(2, containerStatuses=[{"restartCount": 3}])) is None
     assert cache.get("ns", "web") == {**kept, "metadata": {**kept["metadata"], "resourceVersion": "2"}}
     assert cache.put(pod(3, podIP="10.0.0.1")) is not None
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.GATEWAY, Kind.SERVICE_ENTRY, Kind.PEER_AUTHENTICATION, Kind.AUTOSCALER]
+)
+def test_the_status_of_what_findings_are_made_from_wakes_nobody(kind: Kind) -> None:
+    cache = store({**obj(1), "spec": {"hosts": ["a"]}}, kind=kind)
+    assert cache.put({**obj(2), "spec": {"hosts": ["a"]}, "status": {"currentReplicas": 3}}) is None
+    assert cache.put({**obj(3), "spec": {"hosts": ["b"]}}) is not None
+
+
+def test_a_namespace_is_kept_as_an_object_in_itself_with_its_labels() -> None:
+    def namespace(version: int, **labels: str) -> Json:
+        metadata = {"name": "shop", "uid": "n", "resourceVersion": str(version), "labels": labels}
+        return {"metadata": metadata, "status": {"phase": "Active"}}
+
+    cache = Store(Kind.NAMESPACE)
+    cache.replace("", [namespace(1)], 1)
+    assert cache.put(namespace(2, team="front")) is not None
+    [kept] = cache.all("shop")
+    assert (kept["metadata"]["namespace"], kept["metadata"]["labels"]) == ("shop", {"team": "front"})
+    assert cache.remove(namespace(3)) is not None
+    assert cache.all("") == ()
 
 
 Move = tuple[str, int]

@@ -1,0 +1,72 @@
+"""What findings are made from: the objects of one look, and beside them what the watches know.
+
+Nothing is asked for: what no watch has read is not known, and nothing is said about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+from rollout_controller.controller.snapshot import Snapshot
+from rollout_controller.core.model import RUNNING, Facts, Policy
+from rollout_controller.istio.inventory import Inventory, Known
+from rollout_controller.ports import Cluster, Json, Kind
+
+
+def take_inventory(
+    cluster: Cluster, snapshot: Snapshot, facts: Facts, policy: Policy | None, scrape: timedelta | None
+) -> Inventory:
+    """The snapshot's objects and those around them. `scrape` is the interval of Prometheus' scrapes.
+
+    A release that runs keeps the stages and pins that it began with; without a policy, as the spec is wrong
+    somewhere, there are no others.
+    """
+    home, analysis = snapshot.namespace, snapshot.spec.analysis
+    if policy is None or facts.phase in RUNNING:
+        stages, header_pins, at_rest = facts.plan, facts.header_pins, False
+    else:
+        stages, header_pins, at_rest = policy.stages, policy.header_pins, True
+    return Inventory(
+        routing=snapshot.routing,
+        rollout=snapshot.name,
+        stages=stages,
+        header_pins=header_pins,
+        at_rest=at_rest,
+        window=analysis.window if analysis is not None else None,
+        scrape=scrape,
+        deployment=snapshot.deployment,
+        virtual_services=snapshot.virtual_services,
+        destination_rule=snapshot.destination_rule,
+        unread=frozenset(snapshot.unread),
+        namespace=next(iter(cluster.known(Kind.NAMESPACE, home) or ()), None),
+        pods=tuple(snapshot.pods),
+        serving=_serving(cluster, home, snapshot.endpoints or {}),
+        services=_within(cluster, Kind.SERVICE, home),
+        service_entries=_all(cluster, Kind.SERVICE_ENTRY),
+        gateways=_all(cluster, Kind.GATEWAY),
+        routes=_all(cluster, Kind.VIRTUAL_SERVICE),
+        peer_authentications=_all(cluster, Kind.PEER_AUTHENTICATION),
+        autoscalers=_within(cluster, Kind.AUTOSCALER, home),
+    )
+
+
+def _all(cluster: Cluster, kind: Kind) -> Known:
+    objects = cluster.known(kind)
+    return Known() if objects is None else Known(tuple(objects), cluster.watched)
+
+
+def _within(cluster: Cluster, kind: Kind, namespace: str) -> Known:
+    objects = cluster.known(kind, namespace)
+    return Known() if objects is None else Known(tuple(objects), frozenset({namespace}))
+
+
+def _serving(
+    cluster: Cluster, namespace: str, endpoints: Mapping[str, Collection[str]]
+) -> tuple[Json, ...] | None:
+    """The pods behind these Services, None unless all are known: only Deployments' pods are watched."""
+    names = {name for ready in endpoints.values() for name in ready}
+    if not names:
+        return None
+    pods = {pod["metadata"]["name"]: pod for pod in cluster.known(Kind.POD, namespace) or ()}
+    return tuple(pods[name] for name in names) if pods.keys() >= names else None

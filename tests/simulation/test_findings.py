@@ -1,0 +1,122 @@
+"""Findings in the life of a Rollout: told once, healed by themselves, and never in the way of reading."""
+
+from typing import Any
+
+import pytest
+
+from rollout_controller.core.model import Phase
+from rollout_controller.ports import Json, Kind, Ref, Unavailable
+from tests.support import releases, scene
+from tests.support.play import Run
+from tests.support.simulation import ROLLOUT, Call, Hook, Pass
+from tests.support.world import World
+
+
+def edit(world: World, ref: Ref, **spec: Any) -> None:
+    """`kubectl edit`: other values for fields of an object's spec."""
+    seen = world.need(ref)
+    world.update(ref, {**seen, "spec": {**seen["spec"], **spec}}, scene.KUBECTL)
+
+
+def retry(world: World, attempts: int) -> None:
+    http = world.need(scene.MESH)["spec"]["http"]
+    edit(world, scene.MESH, http=[{**http[0], "retries": {"attempts": attempts}}, *http[1:]])
+
+
+def status(run: Run) -> Json:
+    found: Json = run.world.need(ROLLOUT)["status"]
+    return found
+
+
+def codes(run: Run) -> list[str]:
+    return [finding["code"] for finding in status(run).get("findings", ())]
+
+
+def told(run: Run, reason: str) -> int:
+    return sum(notice[1] == reason for notice in run.told.notices)
+
+
+def test_a_warning_is_told_once_stands_in_the_status_and_goes_with_its_cause() -> None:
+    run = releases.at_rest()
+    retry(run.world, 3)
+    run.to_rest()
+    assert codes(run) == ["RetriesMultiplyLoad"]
+    assert run.facts.phase is Phase.HEALTHY
+    assert "up to 4 times the requests" in status(run)["message"]
+    run.memory = type(run.memory)()  # a restart
+    scene.set_image(run.world, scene.V2)
+    run.to_rest()
+    assert (run.facts.phase, told(run, "Promoted"), told(run, "RetriesMultiplyLoad")) == (Phase.HEALTHY, 1, 1)
+    retry(run.world, 2)
+    run.to_rest()
+    assert codes(run) == []
+    retry(run.world, 3)
+    run.to_rest()
+    assert told(run, "RetriesMultiplyLoad") == 2
+
+
+def test_a_settled_world_with_warnings_gives_no_call() -> None:
+    run = releases.at_rest()
+    retry(run.world, 3)
+    run.to_rest()
+    made: list[Pass] = []
+    run.advance(made=made.append)
+    assert [call for call in made[0].calls if call.live] == []
+
+
+def test_an_error_makes_the_rollout_invalid_and_heals_by_itself() -> None:
+    run = releases.at_rest()
+    service = Ref(Kind.SERVICE, "shop", "web")
+    run.world.delete(service, scene.KUBECTL)
+    run.to_rest()
+    assert (run.facts.phase, codes(run)) == (Phase.INVALID, ["UnknownHost"])
+    run.world.create(Kind.SERVICE, scene.service("web"), scene.KUBECTL)
+    run.to_rest()
+    assert (run.facts.phase, codes(run)) == (Phase.HEALTHY, [])
+
+
+def test_an_error_in_the_middle_of_a_release_pauses_it_until_it_is_cured() -> None:
+    run = releases.releasing()
+    run.until(lambda now: now.facts.stage == 0)
+    other = {
+        "metadata": {"name": "other", "namespace": "shop"},
+        "spec": {"hosts": ["web"], "http": [{"route": [{"destination": {"host": "beta"}}]}]},
+    }
+    run.world.create(Kind.VIRTUAL_SERVICE, other, scene.KUBECTL)
+    run.until(lambda now: now.facts.phase is Phase.PAUSED)
+    assert (run.facts.paused_by, codes(run)) == ("Finding", ["ConflictingVirtualService"])
+    run.world.delete(Ref(Kind.VIRTUAL_SERVICE, "shop", "other"), scene.KUBECTL)
+    run.to_rest()
+    assert (run.facts.phase, told(run, "Promoted")) == (Phase.HEALTHY, 1)
+
+
+class _Unread(Hook):
+    """The VirtualServices cannot be read live."""
+
+    def __call__(self, run: Pass, call: Call) -> Any:
+        if call.live and call.verb == "get" and call.target.kind is Kind.VIRTUAL_SERVICE:
+            raise Unavailable(call.target, call.verb, "no answer in time")
+        return run.make(call)
+
+
+def test_a_warning_stands_while_its_object_cannot_be_read_and_is_not_told_again() -> None:
+    run = releases.at_rest()
+    retry(run.world, 3)
+    run.to_rest()
+    scene.set_image(run.world, scene.V2)
+    for _ in range(5):
+        run.advance(_Unread())
+    assert codes(run) == ["RetriesMultiplyLoad"]
+    run.to_rest()
+    assert told(run, "RetriesMultiplyLoad") == 1
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_canary_of_one_pod_behind_outlier_detection_is_told_when_the_deployment_is_scaled(
+    replicas: int,
+) -> None:
+    run = releases.at_rest()
+    assert codes(run) == []
+    scene.scale(run.world, replicas)
+    run.to_rest()
+    assert codes(run) == ["CanaryMayBeEjected"]
