@@ -24,6 +24,8 @@ class Problem:
     """As kubectl writes it: `spec.strategy.canary.steps[0].weight`."""
     expected: str
     found: str
+    unknown: bool = False
+    """Whether there is no such field."""
 
     def __str__(self) -> str:
         return f"{self.path}: expected {self.expected}, found {self.found}"
@@ -82,7 +84,8 @@ def _problem(detail: ErrorDetails) -> Problem:
         return Problem(path, "a value", "none")
     if detail["type"] == "too_long":
         return Problem(path, _expected(detail, context), str(len(detail["input"])))
-    return Problem(path, _expected(detail, context), context.get("found") or _found(detail["input"]))
+    found = context.get("found") or _found(detail["input"])
+    return Problem(path, _expected(detail, context), found, unknown=detail["type"] == "extra_forbidden")
 
 
 def _path(location: tuple[str | int, ...]) -> str:

@@ -38,6 +38,7 @@ from rollout_controller.core.model import (
 )
 from rollout_controller.core.ownership import ownership
 from rollout_controller.core.rollback import as_begun
+from rollout_controller.core.spec_findings import spec_findings
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.reading import read_traffic
@@ -90,7 +91,7 @@ class Observer:
             spec = parse_spec(raw)
             policy = compile_policy(spec)
         except SpecError as error:
-            spec, wrong = parse_places(raw), _wrong_spec(rollout, error)
+            spec, wrong = parse_places(raw), spec_findings(_title(rollout), error)
         if spec is None:
             return self._unusable(rollout, facts, wrong)
         snapshot = await take(self._cluster, rollout, spec, live=live)
@@ -163,20 +164,8 @@ def _edited(rollout: Json, facts: Facts, policy: Policy | None, memory: Memory) 
     return not (as_begun(facts, policy.stages) and facts.header_pins == policy.header_pins)
 
 
-def _wrong_spec(rollout: Json, wrong: SpecError) -> tuple[Finding, ...]:
-    """A stored spec that today's rules refuse: nothing new begins until it is mended."""
-    metadata = rollout["metadata"]
-    return tuple(
-        Finding(
-            code="InvalidSpec",
-            severity="error",
-            object=f"Rollout {metadata['namespace']}/{metadata['name']}",
-            path=problem.path,
-            sentence=f"expected {problem.expected}, found {problem.found}",
-            fix="Correct the field and apply the Rollout again.",
-        )
-        for problem in wrong.problems
-    )
+def _title(rollout: Json) -> str:
+    return f"Rollout {rollout['metadata']['namespace']}/{rollout['metadata']['name']}"
 
 
 def _unwritten(memory: Memory) -> tuple[Finding, ...]:

@@ -112,5 +112,6 @@ def _smallest(known: Inventory) -> int | None:
     """The canary pods of the smallest step with a share, None if replicas or steps are not known."""
     if known.deployment is None:
         return None
-    replicas = known.deployment["spec"].get("replicas", 1)
+    replicas = known.deployment["spec"].get("replicas")
+    replicas = 1 if replicas is None else replicas
     return min((need(stage, replicas) for stage in known.stages if stage.weight), default=None)

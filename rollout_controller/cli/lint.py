@@ -1,0 +1,225 @@
+"""Rollouts and the objects beside them, judged from files: the same findings as in a cluster.
+
+Files are part of the truth: what is not among them may well exist. So nothing is called missing; the objects
+that a Rollout names, and that are not there, are told as not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final
+
+from rollout_controller.api.names import API_VERSION, GROUP, KIND
+from rollout_controller.api.parse import SpecError, parse_spec
+from rollout_controller.api.spec import RolloutSpec
+from rollout_controller.cli.manifests import Manifest
+from rollout_controller.controller.policy import compile_policy
+from rollout_controller.core.model import Finding, Part
+from rollout_controller.core.patch import Json
+from rollout_controller.core.spec_findings import UNKNOWN_FIELD, spec_findings
+from rollout_controller.istio import Inventory, Known, Routing, preflight
+from rollout_controller.istio.finding import error, guess, warning
+from rollout_controller.istio.gateway_findings import MESH, gateways_of
+from rollout_controller.istio.shapes import WRONG_TYPE, shape_findings
+
+NOT_AMONG_FILES: Final = "NotAmongFiles"
+UNKNOWN_VERSION: Final = "UnknownVersion"
+NAMELESS: Final = "Nameless"
+
+_GROUPS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "": frozenset({"Service", "Namespace"}),
+        "apps": frozenset({"Deployment"}),
+        "autoscaling": frozenset({"HorizontalPodAutoscaler"}),
+        "networking.istio.io": frozenset({"VirtualService", "DestinationRule", "Gateway", "ServiceEntry"}),
+        "security.istio.io": frozenset({"PeerAuthentication"}),
+    }
+)
+"""The kinds that are looked at, by their API group."""
+_TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finding, and where in the files its field stands; line 0 if its object is in none of them."""
+
+    file: str
+    line: int
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Linting:
+    """What was found, in the order of the files; how many Rollouts and files there were."""
+
+    reports: tuple[Report, ...]
+    rollouts: int
+    files: int
+
+    def count(self, severity: str) -> int:
+        """How many findings are errors, or warnings."""
+        return sum(report.finding.severity == severity for report in self.reports)
+
+
+def lint(manifests: Sequence[Manifest], namespace: str, scrape: timedelta | None = None) -> Linting:
+    """Findings about all Rollouts among these objects. `namespace` is that of objects which name none."""
+    reports: list[Report] = []
+    sound: list[Manifest] = []
+    for manifest in manifests:
+        found = list(_form_findings(manifest, namespace))
+        reports += [Report(manifest.file, manifest.line(f.path), f) for f in found]
+        if not any(finding.code in {WRONG_TYPE, NAMELESS} for finding in found):
+            sound.append(manifest)
+    rollouts = [manifest for manifest in sound if _is_rollout(manifest)]
+    for rollout in rollouts:
+        reports += _rollout_reports(rollout, sound, namespace, scrape)
+    files = list(dict.fromkeys(manifest.file for manifest in manifests))
+    ordered = sorted(dict.fromkeys(reports), key=lambda r: (files.index(r.file), r.line))
+    return Linting(tuple(ordered), sum(map(_is_rollout, manifests)), len(files))
+
+
+def _is_rollout(manifest: Manifest) -> bool:
+    return manifest.group == GROUP and manifest.kind == KIND
+
+
+def _title(manifest: Manifest, namespace: str) -> str:
+    return f"{manifest.kind} {manifest.namespace or namespace}/{manifest.name}"
+
+
+def _form_findings(manifest: Manifest, namespace: str) -> Iterator[Finding]:
+    """Findings about the form of an object, whatever stands beside it."""
+    title, obj = _title(manifest, namespace), manifest.obj
+    ours = manifest.group == GROUP
+    if not ours and manifest.kind not in _GROUPS.get(manifest.group, ()):
+        return
+    if not isinstance(obj.get("metadata") or {}, dict):
+        found = f"expected a mapping, found {obj['metadata']!r}"
+        yield error(WRONG_TYPE, title, "metadata", found, "Correct it.")
+        return
+    if not manifest.name and not manifest.metadata.get("generateName"):
+        yield error(NAMELESS, title, "metadata.name", "there is no name", "Give it one.")
+    if not ours:
+        yield from shape_findings(manifest.kind, title, obj)
+        return
+    if obj["apiVersion"] != API_VERSION or manifest.kind != KIND:
+        found = f"expected {API_VERSION} {KIND}, found {obj['apiVersion']} {manifest.kind}"
+        yield error(UNKNOWN_VERSION, title, "apiVersion", found, "Correct apiVersion and kind.")
+    for field in obj.keys() - _TOP:
+        meant = guess(str(field), _TOP)
+        yield error(UNKNOWN_FIELD, title, str(field), "there is no such field", f"{meant}Remove it.")
+
+
+def _rollout_reports(
+    rollout: Manifest, manifests: Sequence[Manifest], default: str, scrape: timedelta | None
+) -> Iterator[Report]:
+    title, namespace = _title(rollout, default), rollout.namespace or default
+    try:
+        spec = parse_spec(rollout.obj.get("spec") or {})
+    except SpecError as wrong:
+        for finding in spec_findings(title, wrong):
+            yield Report(rollout.file, rollout.line(finding.path), finding)
+        return
+    beside = _Beside(namespace, manifests)
+    known = _inventory(rollout, spec, beside)
+    for finding in (*_not_among(title, known, beside), *preflight(replace(known, scrape=scrape))):
+        place = rollout if finding.object == title else beside.origin(finding.object)
+        line = 0 if place is None else place.line(finding.path)
+        yield Report((place or rollout).file, line or rollout.line(""), finding)
+
+
+class _Beside:
+    """The objects beside a Rollout: those of its namespace, and those that name none."""
+
+    def __init__(self, namespace: str, manifests: Sequence[Manifest]) -> None:
+        self.namespace = namespace
+        # One that names the namespace counts before one that names none.
+        self._manifests = sorted(manifests, key=lambda manifest: manifest.namespace is None)
+
+    def of(self, kind: str) -> list[Json]:
+        """The objects of a kind, of every namespace, each with its namespace."""
+        found = [m for m in self._manifests if m.kind == kind and m.kind in _GROUPS.get(m.group, ())]
+        return [_placed(m, self.namespace) for m in found]
+
+    def get(self, kind: str, name: str) -> Json | None:
+        """The object of the Rollout's namespace that has this name."""
+        return Known(tuple(self.of(kind))).get(self.namespace, name)
+
+    def names(self, kind: str) -> list[str]:
+        """The names of the objects of a kind in the Rollout's namespace."""
+        return Known(tuple(self.of(kind))).names(self.namespace)
+
+    def origin(self, title: str) -> Manifest | None:
+        """Where an object stands that a finding names like `Service shop/web`."""
+        return next((m for m in self._manifests if _title(m, self.namespace) == title), None)
+
+
+def _placed(manifest: Manifest, namespace: str) -> Json:
+    """The object with its namespace; a Namespace is in itself."""
+    place = manifest.name if manifest.kind == "Namespace" else manifest.namespace or namespace
+    metadata = {**manifest.metadata, "name": manifest.name, "namespace": place}
+    return {**manifest.obj, "metadata": metadata, "spec": manifest.obj.get("spec") or {}}
+
+
+def _not_among(title: str, known: Inventory, beside: _Beside) -> Iterator[Finding]:
+    """What the Rollout rests on and the files do not have, with the name that was probably meant.
+
+    Services and Gateways may well be somewhere else: they are told only if others of theirs are here.
+    """
+    routing = known.routing
+    istio = "spec.traffic.istio"
+    named = [("Deployment", routing.deployment, "spec.workload.deployment")]
+    named += [("DestinationRule", routing.destination_rule, f"{istio}.destinationRule.name")]
+    named += [
+        ("VirtualService", managed.name, f"{istio}.virtualServices[{index}].name")
+        for index, managed in enumerate(routing.virtual_services)
+    ]
+    for kind, name, path in named:
+        if beside.get(kind, name) is None:
+            yield _unchecked(title, path, kind, name, beside)
+    host, _, rest = (known.host or "").partition(".")
+    if known.service is None and beside.names("Service") and rest.startswith(f"{beside.namespace}.svc."):
+        rule = f"DestinationRule {beside.namespace}/{routing.destination_rule}"
+        yield _unchecked(rule, "spec.host", "Service", host, beside)
+    for name, service in known.virtual_services.items():
+        for index, gateway in enumerate(gateways_of(service, beside.namespace)):
+            place, _, short = gateway.partition("/")
+            here = gateway != MESH and place == beside.namespace and beside.names("Gateway")
+            if here and beside.get("Gateway", short) is None:
+                obj = f"VirtualService {beside.namespace}/{name}"
+                yield _unchecked(obj, f"spec.gateways[{index}]", "Gateway", short, beside)
+
+
+def _unchecked(obj: str, path: str, kind: str, name: str, beside: _Beside) -> Finding:
+    sentence = f"{kind} {beside.namespace}/{name} is not among the files, so it is not checked"
+    fix = f"{guess(name, beside.names(kind))}Give its file as well, or correct the name."
+    return warning(NOT_AMONG_FILES, obj, path, sentence, fix)
+
+
+def _inventory(rollout: Manifest, spec: RolloutSpec, beside: _Beside) -> Inventory:
+    namespace = rollout.namespace or beside.namespace
+    routing = Routing.of(namespace, spec)
+    services = {
+        managed.name: found
+        for managed in routing.virtual_services
+        if (found := beside.get("VirtualService", managed.name)) is not None
+    }
+    return Inventory(
+        routing=routing,
+        rollout=rollout.name,
+        stages=compile_policy(spec).stages,
+        window=spec.analysis.window,
+        deployment=beside.get("Deployment", routing.deployment),
+        virtual_services=services,
+        destination_rule=beside.get("DestinationRule", routing.destination_rule),
+        unread=frozenset(Part),
+        namespace=beside.get("Namespace", namespace),
+        services=Known(tuple(beside.of("Service"))),
+        service_entries=Known(tuple(beside.of("ServiceEntry"))),
+        gateways=Known(tuple(beside.of("Gateway"))),
+        routes=Known(tuple(beside.of("VirtualService"))),
+        peer_authentications=Known(tuple(beside.of("PeerAuthentication"))),
+        autoscalers=Known(tuple(beside.of("HorizontalPodAutoscaler"))),
+    )

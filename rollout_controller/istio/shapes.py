@@ -1,0 +1,196 @@
+"""The form of the objects that findings are made from, as far as it is certain: types, and fields of no use.
+
+The API server checks it all against Istio's own definitions; a linter has only the files. Where we write,
+entries of a route and of `subsets`, a field that is not known here is an error; around that, where a newer
+Istio may have more, only one that looks like a known one misspelt is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+from rollout_controller.core.model import Finding
+from rollout_controller.istio.finding import error, member, warning
+
+WRONG_TYPE: Final = "WrongType"
+UNKNOWN_FIELD: Final = "UnknownField"
+
+STRING, NUMBER, FLAG = "a string", "a whole number", "true or false"
+"""Types of single values, in the words in which a person is told what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A mapping with these fields. Of a `closed` one they are all that there are, of an open one those that
+    are looked at, and of one that is `exact` but open, those that Istio has today."""
+
+    known: Mapping[str, Any]
+    closed: bool = False
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A list, or with `named` a mapping from any name, of values of one shape."""
+
+    item: Any
+    named: bool = False
+
+
+_STRINGS: Final = Each(STRING)
+_LABELS: Final = Each(STRING, named=True)
+_MAP: Final = Fields({})
+_SELECTOR: Final = Fields({"matchLabels": _LABELS, "matchExpressions": Each(_MAP)})
+_METADATA: Final = Fields({"labels": _LABELS, "annotations": _LABELS, "managedFields": Each(_MAP)})
+_TARGET: Final = Fields({"host": STRING, "subset": STRING, "port": _MAP}, closed=True)
+_TEXT: Final = Fields({"exact": STRING, "prefix": STRING, "regex": STRING}, exact=True)
+_MATCH: Final = Fields(
+    {
+        "name": STRING,
+        "uri": _TEXT,
+        "scheme": _TEXT,
+        "method": _TEXT,
+        "authority": _TEXT,
+        "headers": Each(_TEXT, named=True),
+        "port": NUMBER,
+        "sourceLabels": _LABELS,
+        "gateways": _STRINGS,
+        "queryParams": Each(_TEXT, named=True),
+        "ignoreUriCase": FLAG,
+        "withoutHeaders": Each(_TEXT, named=True),
+        "sourceNamespace": STRING,
+        "statPrefix": STRING,
+    },
+    exact=True,
+)
+_HTTP: Final = Fields(
+    {
+        "name": STRING,
+        "match": Each(_MATCH),
+        "route": Each(Fields({"destination": _TARGET, "weight": NUMBER, "headers": _MAP}, closed=True)),
+        "redirect": _MAP,
+        "directResponse": _MAP,
+        "delegate": _MAP,
+        "rewrite": _MAP,
+        "timeout": STRING,
+        "retries": Fields({"attempts": NUMBER, "retryOn": STRING}),
+        "fault": _MAP,
+        "mirror": _TARGET,
+        "mirrors": Each(Fields({"destination": _TARGET, "percentage": _MAP})),
+        "mirrorPercent": NUMBER,
+        "mirrorPercentage": _MAP,
+        "corsPolicy": _MAP,
+        "headers": _MAP,
+    },
+    exact=True,
+)
+_POLICY: Final = Fields(
+    {
+        "tls": Fields({"mode": STRING}),
+        "portLevelSettings": Each(Fields({"tls": Fields({"mode": STRING})})),
+        "outlierDetection": Fields(
+            {"maxEjectionPercent": NUMBER, "minHealthPercent": NUMBER, "consecutive5xxErrors": NUMBER}
+        ),
+    }
+)
+_SUBSET: Final = Fields({"name": STRING, "labels": _LABELS, "trafficPolicy": _POLICY}, closed=True)
+_TEMPLATE: Final = Fields({"metadata": _METADATA, "spec": _MAP})
+
+SHAPES: Final[Mapping[str, Fields]] = {
+    "VirtualService": Fields(
+        {
+            "hosts": _STRINGS,
+            "gateways": _STRINGS,
+            "http": Each(_HTTP),
+            "tls": Each(_MAP),
+            "tcp": Each(_MAP),
+            "exportTo": _STRINGS,
+        },
+        exact=True,
+    ),
+    "DestinationRule": Fields(
+        {
+            "host": STRING,
+            "trafficPolicy": _POLICY,
+            "subsets": Each(_SUBSET),
+            "exportTo": _STRINGS,
+            "workloadSelector": _MAP,
+        },
+        exact=True,
+    ),
+    "Deployment": Fields(
+        {
+            "replicas": NUMBER,
+            "selector": _SELECTOR,
+            "template": _TEMPLATE,
+            "strategy": Fields({"type": STRING}),
+        }
+    ),
+    "Service": Fields({"selector": _LABELS}),
+    "Gateway": Fields({"servers": Each(Fields({"hosts": _STRINGS}))}),
+    "ServiceEntry": Fields({"hosts": _STRINGS}),
+    "PeerAuthentication": Fields(
+        {"selector": _SELECTOR, "mtls": Fields({"mode": STRING}), "portLevelMtls": _MAP}
+    ),
+    "HorizontalPodAutoscaler": Fields(
+        {
+            "scaleTargetRef": Fields({"kind": STRING, "name": STRING}),
+            "metrics": Each(Fields({"type": STRING})),
+        }
+    ),
+    "Namespace": _MAP,
+}
+"""By kind, what its spec looks like."""
+
+
+def shape_findings(kind: str, title: str, obj: Mapping[str, Any]) -> Iterator[Finding]:
+    """What in the form of an object of a known kind is wrong: an error of type `WrongType` makes it one that
+    cannot be looked at."""
+    for field, shape in (("metadata", _METADATA), ("spec", SHAPES[kind])):
+        if obj.get(field) is not None:
+            yield from _check(title, field, shape, obj[field])
+
+
+def _check(title: str, path: str, shape: Any, value: Any, *, entry: bool = False) -> Iterator[Finding]:
+    """Null is as good as nothing, but for an `entry` of a list or of labels."""
+    if value is None and not entry:
+        return
+    expected = _expected(shape)
+    if not _is(expected, value):
+        quotes = expected == STRING and isinstance(value, bool | int | float)
+        fix = f'Write "{value}", in quotes.' if quotes else "Correct it."
+        yield error(WRONG_TYPE, title, path, f"expected {expected}, found {value!r}", fix)
+    elif isinstance(shape, Each):
+        for key, item in value.items() if shape.named else enumerate(value):
+            below = member(path, str(key)) if shape.named else f"{path}[{key}]"
+            entry = shape.item == STRING or not shape.named
+            yield from _check(title, below, shape.item, item, entry=entry)
+    elif isinstance(shape, Fields):
+        yield from _unknown(title, path, shape, value)
+        for field, inner in shape.known.items():
+            yield from _check(title, f"{path}.{field}", inner, value.get(field))
+
+
+def _unknown(title: str, path: str, shape: Fields, value: Mapping[Any, Any]) -> Iterator[Finding]:
+    for field in [str(key) for key in value if key not in shape.known]:
+        close = get_close_matches(field, shape.known, n=1)
+        if shape.closed or (shape.exact and close):
+            tell = error if shape.closed else warning
+            meant = f'Did you mean "{close[0]}"? Else remove it.' if close else "Remove it."
+            yield tell(UNKNOWN_FIELD, title, f"{path}.{field}", "there is no such field", meant)
+
+
+def _expected(shape: Any) -> str:
+    if isinstance(shape, Each):
+        return "a mapping" if shape.named else "a list"
+    return "a mapping" if isinstance(shape, Fields) else str(shape)
+
+
+def _is(expected: str, value: Any) -> bool:
+    if expected == NUMBER:
+        return isinstance(value, int) and not isinstance(value, bool)
+    types = {STRING: str, FLAG: bool, "a list": list, "a mapping": dict}
+    return isinstance(value, types[expected])

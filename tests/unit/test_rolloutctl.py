@@ -1,0 +1,387 @@
+"""`rolloutctl lint`: what a person in front of files, or a CI job, gets to see."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout_controller.cli.rolloutctl import main
+
+ROLLOUT = """\
+apiVersion: rollout-controller.dev/v1alpha1
+kind: Rollout
+metadata: {name: web, namespace: shop}
+spec:
+  workload: {deployment: web}
+  traffic:
+    istio:
+      virtualServices: [{name: web}]
+      destinationRule: {name: web, stableSubset: stable, canarySubset: canary}
+  strategy:
+    canary:
+      steps: [{weight: 50}, {weight: 100}]
+  analysis:
+    checks: [{errorRate: {max: "1%"}}]
+"""
+SERVICE = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web]
+  http:
+    - name: primary
+      route:
+        - destination: {host: web, subset: stable}
+          weight: 100
+        - destination: {host: web, subset: canary}
+          weight: 0
+"""
+RULE = """\
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web, namespace: shop}
+spec:
+  host: web
+  subsets:
+    - {name: stable, labels: {app: web}}
+    - name: canary
+      labels:
+        app: web
+"""
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}}
+"""
+ALL = {"rollout.yaml": ROLLOUT, "vs.yaml": SERVICE, "dr.yaml": RULE, "deployment.yaml": DEPLOYMENT}
+
+Lint = Callable[..., list[str]]
+
+
+class Shell:
+    """Files in a folder of their own, and what the linter says of them."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._capsys = folder, capsys
+        self.status = -1
+
+    def write(self, **files: str) -> None:
+        for name, text in files.items():
+            path = self.folder / name.replace("__", "/").replace("_yaml", ".yaml")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def run(self, *arguments: str) -> tuple[str, str]:
+        self.status = main(["lint", *(arguments or (str(self.folder),))])
+        out, err = self._capsys.readouterr()
+        return out.replace(f"{self.folder}/", ""), err.replace(f"{self.folder}/", "")
+
+    def rows(self, *arguments: str) -> list[dict[str, Any]]:
+        out, _ = self.run("-o", "json", *(arguments or (str(self.folder),)))
+        rows: list[dict[str, Any]] = json.loads(out)
+        return rows
+
+    def found(self, *arguments: str) -> list[str]:
+        return [
+            f"{row['file']}:{row['line']} {row['severity']} {row['code']}" for row in self.rows(*arguments)
+        ]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, capsys)
+
+
+def everything(shell: Shell, **changed: str) -> None:
+    for name, text in ALL.items():
+        (shell.folder / name).write_text(changed.get(name.partition(".")[0], text))
+
+
+def test_good_files_give_one_line_and_status_0(shell: Shell) -> None:
+    everything(shell)
+    assert shell.run() == ("1 Rollout in 4 files: nothing found\n", "")
+    assert shell.status == 0
+
+
+def test_an_error_has_its_place_its_object_what_is_wrong_and_what_to_do_and_status_1(shell: Shell) -> None:
+    everything(shell, dr=RULE.replace("        app: web", "        app: wbe"))
+    out, _ = shell.run()
+    assert out == (
+        "dr.yaml:10: error LabelWithoutPods\n"
+        "    DestinationRule shop/web spec.subsets[1].labels.app: wbe selects no new pod: the template of"
+        " Deployment shop/web has app=web\n"
+        "    Did you mean app: web? Else remove it; the versions are told apart by pod-template-hash.\n"
+        "\n"
+        "1 Rollout in 4 files: 1 error, no warnings\n"
+    )
+    assert shell.status == 1
+
+
+def test_json_is_a_list_of_findings(shell: Shell) -> None:
+    everything(shell, vs=SERVICE.replace("weight: 100", "weight: 90"))
+    [row] = shell.rows()
+    assert row == {
+        "file": "vs.yaml",
+        "line": 8,
+        "severity": "error",
+        "code": "WeightsNot100",
+        "object": "VirtualService shop/web",
+        "path": "spec.http[0].route",
+        "sentence": "the weights 90 + 0 total 90, so their shares are not what they say",
+        "fix": "Make them total 100.",
+    }
+    assert shell.status == 1
+
+
+def test_json_without_findings_is_an_empty_list(shell: Shell) -> None:
+    everything(shell)
+    assert (shell.rows(), shell.status) == ([], 0)
+
+
+def test_what_is_not_among_the_files_is_told_as_not_checked_and_is_no_error(shell: Shell) -> None:
+    shell.write(rollout_yaml=ROLLOUT)
+    assert shell.found() == [
+        "rollout.yaml:5 warning NotAmongFiles",
+        "rollout.yaml:8 warning NotAmongFiles",
+        "rollout.yaml:9 warning NotAmongFiles",
+    ]
+    assert shell.status == 0
+
+
+def test_a_name_that_is_nearly_among_the_files_is_told(shell: Shell) -> None:
+    everything(shell, vs=SERVICE.replace("name: web,", "name: wbe,"))
+    [row] = shell.rows()
+    assert row["sentence"] == "VirtualService shop/web is not among the files, so it is not checked"
+    assert row["fix"] == 'Did you mean "wbe"? Give its file as well, or correct the name.'
+
+
+def test_services_and_gateways_are_missed_only_if_others_are_there(shell: Shell) -> None:
+    at_edge = SERVICE.replace("hosts: [web]", "hosts: [a.example]\n  gateways: [edge, istio-system/public]")
+    everything(shell, vs=at_edge)
+    assert shell.found() == []
+    made = "{{apiVersion: {}, kind: {}, metadata: {{name: {}, namespace: shop}}}}"
+    shell.write(
+        svc_yaml=made.format("v1", "Service", "webb"),
+        gw_yaml=made.format("networking.istio.io/v1", "Gateway", "egde"),
+    )
+    assert shell.found() == ["dr.yaml:5 warning NotAmongFiles", "vs.yaml:6 warning NotAmongFiles"]
+    assert [row["fix"].partition("?")[0] for row in shell.rows()] == [
+        'Did you mean "webb"',
+        'Did you mean "egde"',
+    ]
+
+
+# -- the form of objects -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "words"),
+    [
+        (
+            "errorRate",
+            "errorrate",
+            14,
+            'UnknownField spec.analysis.checks[0].errorrate there is no such field Did you mean "errorRate"?'
+            " Else remove it.",
+        ),
+        (
+            "  strategy:",
+            "  colour: red\n  strategy:",
+            10,
+            "UnknownField spec.colour there is no such field Remove it.",
+        ),
+        (
+            "weight: 50",
+            "weight: 500",
+            12,
+            "InvalidSpec spec.strategy.canary.steps[0].weight expected at most 100, found 500 Correct the"
+            " field and apply the Rollout again.",
+        ),
+        (
+            "kind: Rollout",
+            "kind: Rolout",
+            1,
+            "UnknownVersion apiVersion expected rollout-controller.dev/v1alpha1 Rollout, found"
+            " rollout-controller.dev/v1alpha1 Rolout Correct apiVersion and kind.",
+        ),
+        (
+            "v1alpha1",
+            "v1",
+            1,
+            "UnknownVersion apiVersion expected rollout-controller.dev/v1alpha1 Rollout, found"
+            " rollout-controller.dev/v1 Rollout Correct apiVersion and kind.",
+        ),
+        (
+            "spec:",
+            "spce: {}\nspec:",
+            4,
+            'UnknownField spce there is no such field Did you mean "spec"? Remove it.',
+        ),
+        ("name: web, namespace", "namespace", 3, "Nameless metadata.name there is no name Give it one."),
+    ],
+)
+def test_a_rollout_is_held_to_its_schema(
+    shell: Shell, before: str, after: str, line: int, words: str
+) -> None:
+    everything(shell, rollout=ROLLOUT.replace(before, after, 1))
+    row = shell.rows()[0]
+    assert (row["file"], row["line"], row["severity"]) == ("rollout.yaml", line, "error")
+    assert f"{row['code']} {row['path']} {row['sentence']} {row['fix']}" == words
+    assert shell.status == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "found"),
+    [
+        ("vs", "          weight: 100", "          wieght: 100", "error UnknownField"),
+        ("vs", "subset: stable", "subsets: stable", "error UnknownField"),
+        ("dr", "labels: {app: web}", "label: {app: web}", "error UnknownField"),
+        ("vs", "      route:", "      retires: {}\n      route:", "warning UnknownField"),
+        ("vs", "      route:", "      fromTheFuture: {}\n      route:", None),
+        ("dr", "  host: web", "  host: web\n  trafficPolicy: {fromTheFuture: 1}", None),
+        ("vs", "weight: 100", 'weight: "100"', "error WrongType"),
+        ("vs", "hosts: [web]", "hosts: web", "error WrongType"),
+        ("dr", "{app: web}", "{app: 1}", "error WrongType"),
+        ("deployment", "{matchLabels: {app: web}}", "[app]", "error WrongType"),
+        ("vs", "metadata: {name: web, namespace: shop}", "metadata: [web]", "error WrongType"),
+    ],
+)
+def test_other_objects_are_held_to_what_is_certain_of_their_form(
+    shell: Shell, file: str, before: str, after: str, found: str | None
+) -> None:
+    everything(shell, **{file: ALL[f"{file}.yaml"].replace(before, after, 1)})
+    told = [one.partition(" ")[2] for one in shell.found() if one.startswith(f"{file}.yaml:")]
+    assert (found in told) if found else (told == [])
+
+
+def test_an_object_of_the_wrong_form_is_not_looked_at_any_further(shell: Shell) -> None:
+    everything(shell, vs=SERVICE.replace("weight: 100", 'weight: "100"'))
+    assert shell.found() == ["rollout.yaml:8 warning NotAmongFiles", "vs.yaml:10 error WrongType"]
+
+
+def test_what_needs_quotes_is_told_so(shell: Shell) -> None:
+    everything(shell, dr=RULE.replace("{app: web}", "{app: web, version: 1}"))
+    [row] = [row for row in shell.rows() if row["code"] == "WrongType"]
+    assert (row["path"], row["sentence"]) == (
+        "spec.subsets[0].labels.version",
+        "expected a string, found 1",
+    )
+    assert row["fix"] == 'Write "1", in quotes.'
+
+
+# -- which files -------------------------------------------------------------------------------------------
+
+
+def test_several_documents_lists_and_standard_input_are_read(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = "apiVersion: v1\nkind: List\nitems:\n" + "".join(
+        "- " + text.replace("\n", "\n  ").rstrip(" ")
+        for text in (SERVICE, RULE.replace("host: web", "host: w"))
+    )
+    text = f"# values\ncolour: red\n---\n{ROLLOUT}---\n---\n{DEPLOYMENT}---\n{listed}"
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    [row] = shell.rows("-")
+    assert (row["file"], row["code"]) == ("-", "NoManagedRoute")
+    assert text.splitlines()[row["line"] - 1].strip() == "http:"
+
+
+def test_objects_of_no_namespace_are_beside_every_rollout(shell: Shell) -> None:
+    everything(shell, vs=SERVICE.replace(", namespace: shop", ""), dr=RULE.replace(", namespace: shop", ""))
+    assert shell.found() == []
+    elsewhere = DEPLOYMENT.replace("namespace: shop", "namespace: pay")
+    everything(shell, deployment=elsewhere)
+    assert shell.found() == ["rollout.yaml:5 warning NotAmongFiles"]
+
+
+def test_the_namespace_is_that_of_the_kustomization_or_the_flag(shell: Shell) -> None:
+    bare = {name.partition(".")[0]: text.replace(", namespace: shop", "") for name, text in ALL.items()}
+    full = bare["dr"].replace("host: web", "host: web.shop.svc.cluster.local")
+    everything(shell, **{**bare, "dr": full})
+    assert shell.found() != []
+    assert [row["object"] for row in shell.rows("-n", "shop", str(shell.folder))] == []
+    shell.write(kustomization_yaml="kind: Kustomization\nnamespace: shop\nresources: [rollout.yaml]\n")
+    assert shell.found() == []
+
+
+def test_directories_are_read_with_all_below_but_for_hidden_ones(shell: Shell) -> None:
+    shell.write(a__rollout_yaml=ROLLOUT, b__c__vs_yaml=SERVICE, _hidden="")
+    (shell.folder / ".git").mkdir()
+    (shell.folder / ".git" / "broken.yaml").write_text("{")
+    (shell.folder / "notes.txt").write_text("{")
+    out, _ = shell.run()
+    assert "1 Rollout in 2 files" in out
+
+
+def test_files_without_a_rollout_are_no_error_but_say_so(shell: Shell) -> None:
+    shell.write(vs_yaml=SERVICE)
+    assert shell.run()[0] == "no Rollout in 1 file, so nothing was judged as one: nothing found\n"
+    assert shell.status == 0
+
+
+def test_argos_rollouts_are_somebody_elses(shell: Shell) -> None:
+    shell.write(argo_yaml="apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\n")
+    assert shell.run()[0].startswith("no Rollout in 1 file")
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "no *.yaml or *.yml in this directory or below it"),
+        ({"a_yaml": "a: ["}, "a.yaml:1: no valid YAML: "),
+        ({"a_yaml": "a: {{ .Values.a }}\nb: {{ b }}"}, "render templates first, as with helm template"),
+        ({"a_yaml": "a: !vault secret"}, "a.yaml:1: no valid YAML: could not determine a constructor"),
+    ],
+)
+def test_input_that_cannot_be_read_is_told_with_its_place_and_status_2(
+    shell: Shell, files: dict[str, str], words: str
+) -> None:
+    shell.write(**files)
+    out, err = shell.run()
+    assert (out, shell.status) == ("", 2)
+    assert err.startswith("rolloutctl: ")
+    assert words in err
+
+
+def test_all_that_cannot_be_read_is_told_at_once(shell: Shell) -> None:
+    shell.write(a_yaml="a: [")
+    _, err = shell.run(str(shell.folder / "a.yaml"), str(shell.folder / "none.yaml"))
+    assert err.count("rolloutctl: ") == 2
+    assert "none.yaml: no such file or directory" in err
+    assert shell.status == 2
+
+
+def test_a_scrape_interval_is_judged_if_it_is_given(shell: Shell) -> None:
+    everything(shell)
+    found = shell.found("--scrape-interval", "30s", str(shell.folder))
+    assert found == ["rollout.yaml:13 warning WindowTooShort"]
+    _, err = shell.run("--scrape-interval", "soon", str(shell.folder))
+    assert (shell.status, err.startswith("rolloutctl: --scrape-interval: ")) == (2, True)
+
+
+@pytest.mark.parametrize("argv", [[], ["lint"], ["lint", "-o", "xml", "."], ["walk"]])
+def test_what_is_not_understood_ends_with_status_2(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert "usage: rolloutctl" in capsys.readouterr().err
+
+
+def test_help_teaches_by_examples_and_names_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["lint", "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for words in ("rolloutctl lint k8s/", "helm template", "-o json", "Exit status: 0", "not checked"):
+        assert words in text
