@@ -71,7 +71,7 @@ OBJECTS: list[Json] = [
     },
 ]
 
-values = st.sampled_from(
+values: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 1, -1, 1.5, "", "web", [], [None], ["web"], [{}], {}, {"a": None}, {"a": [1]}]
 )
 
