@@ -171,7 +171,10 @@ def _not_among(title: str, known: Inventory, beside: _Beside) -> Iterator[Findin
     routing = known.routing
     istio = "spec.traffic.istio"
     named = [("Deployment", routing.deployment, "spec.workload.deployment")]
-    named += [("DestinationRule", routing.destination_rule, f"{istio}.destinationRule.name")]
+    if routing.services is None:
+        named += [("DestinationRule", routing.destination_rule, f"{istio}.destinationRule.name")]
+    for side, name in zip(("stable", "canary"), routing.services or (), strict=False):
+        named.append(("Service", name, f"{istio}.services.{side}"))
     named += [
         ("VirtualService", managed.name, f"{istio}.virtualServices[{index}].name")
         for index, managed in enumerate(routing.virtual_services)
@@ -180,14 +183,15 @@ def _not_among(title: str, known: Inventory, beside: _Beside) -> Iterator[Findin
         if beside.get(kind, name) is None:
             yield _unchecked(title, path, kind, name, beside)
     host, _, rest = (known.host or "").partition(".")
-    if known.service is None and beside.names("Service") and rest.startswith(f"{beside.namespace}.svc."):
+    here = routing.services is None and rest.startswith(f"{beside.namespace}.svc.")
+    if here and not known.our_services and beside.names("Service"):
         rule = f"DestinationRule {beside.namespace}/{routing.destination_rule}"
         yield _unchecked(rule, "spec.host", "Service", host, beside)
     for name, service in known.virtual_services.items():
         for index, gateway in enumerate(gateways_of(service, beside.namespace)):
             place, _, short = gateway.partition("/")
-            here = gateway != MESH and place == beside.namespace and beside.names("Gateway")
-            if here and beside.get("Gateway", short) is None:
+            here = gateway != MESH and place == beside.namespace
+            if here and beside.names("Gateway") and beside.get("Gateway", short) is None:
                 obj = f"VirtualService {beside.namespace}/{name}"
                 yield _unchecked(obj, f"spec.gateways[{index}]", "Gateway", short, beside)
 
@@ -200,7 +204,7 @@ def _unchecked(obj: str, path: str, kind: str, name: str, beside: _Beside) -> Fi
 
 def _inventory(rollout: Manifest, spec: RolloutSpec, beside: _Beside) -> Inventory:
     namespace = rollout.namespace or beside.namespace
-    routing = Routing.of(namespace, spec)
+    routing, policy = Routing.of(namespace, rollout.name, spec), compile_policy(spec)
     services = {
         managed.name: found
         for managed in routing.virtual_services
@@ -209,7 +213,8 @@ def _inventory(rollout: Manifest, spec: RolloutSpec, beside: _Beside) -> Invento
     return Inventory(
         routing=routing,
         rollout=rollout.name,
-        stages=compile_policy(spec).stages,
+        stages=policy.stages,
+        header_pins=policy.header_pins,
         window=spec.analysis.window,
         deployment=beside.get("Deployment", routing.deployment),
         virtual_services=services,

@@ -66,14 +66,16 @@ def takers(http: Sequence[Json], index: int, bound: Sequence[str] = ()) -> list[
     Routes that we added (`rollout-controller/...`) are not asked: each stands above the one it refines.
     `bound` are the gateways that the VirtualService is bound to, which a match without `gateways` means.
     """
-    above = [(i, _bound(r, bound)) for i, r in enumerate(http[:index]) if not is_own(r)]
-    taken: list[int] = []
-    for block in _blocks(_bound(http[index], bound)):
-        first = next((i for i, route in above if swallows(route, block)), None)
-        if first is None:
-            return []
-        taken.append(first)
-    return sorted(set(taken))
+    taken = [taker(http, index, block, bound) for block in _blocks(http[index])]
+    found = {first for first in taken if first is not None}
+    return sorted(found) if None not in taken else []
+
+
+def taker(http: Sequence[Json], index: int, match: Json, bound: Sequence[str] = ()) -> int | None:
+    """The first route above the one at `index` that certainly takes every request of this match."""
+    (wanted,) = _blocks(_bound({"match": [match]}, bound))
+    above = ((i, _bound(r, bound)) for i, r in enumerate(http[:index]) if not is_own(r))
+    return next((i for i, route in above if swallows(route, wanted)), None)
 
 
 def _blocks(route: Json) -> Sequence[Json]:

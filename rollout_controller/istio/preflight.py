@@ -33,7 +33,7 @@ from rollout_controller.istio.proxy_findings import proxy_findings
 from rollout_controller.istio.route_findings import virtual_service_findings
 from rollout_controller.istio.routing import ManagedService
 from rollout_controller.istio.scaling_findings import scaling_findings
-from rollout_controller.istio.shadow_findings import shadow_findings
+from rollout_controller.istio.shadow_findings import pin_shadow_findings, shadow_findings
 from rollout_controller.istio.strategy_findings import strategy_findings
 from rollout_controller.istio.subset_findings import other_subset_findings, rule_findings, service_findings
 
@@ -129,6 +129,7 @@ def _route_findings(
 ) -> Iterator[Finding]:
     yield from virtual_service_findings(known.routing, service, managed, known.host, field)
     yield from shadow_findings(known, service)
+    yield from pin_shadow_findings(known, service)
     yield from destination_findings(known, service)
     yield from other_subset_findings(known, service)
     yield from gateway_findings(known, service)

@@ -10,11 +10,13 @@ from rollout_controller.core.patch import Json
 from rollout_controller.istio.finding import VIRTUAL_SERVICE, error, named_route, titled, warning
 from rollout_controller.istio.gateway_findings import gateways_of
 from rollout_controller.istio.inventory import Inventory
-from rollout_controller.istio.matches import takers
+from rollout_controller.istio.matches import taker, takers
+from rollout_controller.istio.pins import Unjoinable, join
 from rollout_controller.istio.routing import http_routes, is_own
 
 SHADOWED_ROUTE: Final = "ShadowedRoute"
 UNREACHABLE_ROUTE: Final = "UnreachableRoute"
+SHADOWED_PIN: Final = "ShadowedPin"
 
 
 def shadow_findings(known: Inventory, service: Json) -> Iterator[Finding]:
@@ -39,3 +41,35 @@ def shadow_findings(known: Inventory, service: Json) -> Iterator[Finding]:
         else:
             sentence = f"{who} {verb} all requests of this route, so it is never reached"
             yield warning(UNREACHABLE_ROUTE, obj, path, sentence, fix)
+
+
+def pin_shadow_findings(known: Inventory, service: Json) -> Iterator[Finding]:
+    """Routes of others above a managed one that take requests which a header pin sends to the canary.
+
+    A pinned route stands directly before the route that it refines, so below those. A managed route above has
+    a pinned route of its own.
+    """
+    http = [route for _, route in http_routes(service)]
+    managed = {route.index for route in known.managed_http(service) if route.splits}
+    bound = gateways_of(service, known.routing.namespace)
+    for index in sorted(managed):
+        if takers(http, index, bound):
+            continue  # a finding about the route itself says more
+        above = {taker(http, index, match, bound) for match in _pinned(known, http[index])} - {None, *managed}
+        for first in sorted(i for i in above if i is not None):
+            yield warning(
+                SHADOWED_PIN,
+                titled(VIRTUAL_SERVICE, service),
+                f"spec.http[{index}]",
+                f"{named_route(first, http[first])} takes requests that the Rollout's header pins send to the"
+                " canary here, so they do not reach it",
+                f"Move {named_route(index, http[index])} above spec.http[{first}], or pin another header.",
+            )
+
+
+def _pinned(known: Inventory, route: Json) -> list[Json]:
+    """The matches of the pinned route before this one; none where there cannot be one, which is told."""
+    try:
+        return join(route.get("match") or [], known.header_pins)
+    except Unjoinable:
+        return []

@@ -66,11 +66,16 @@ _MATCH: Final = Fields(
     },
     exact=True,
 )
+_ROUTE: Final = Each(Fields({"destination": _TARGET, "weight": NUMBER, "headers": _MAP}, closed=True))
+_LAYER4: Final = Each(
+    Fields({"match": Each(Fields({"port": NUMBER, "sniHosts": _STRINGS})), "route": _ROUTE}, exact=True)
+)
+"""Tls and tcp routes: neither has a name."""
 _HTTP: Final = Fields(
     {
         "name": STRING,
         "match": Each(_MATCH),
-        "route": Each(Fields({"destination": _TARGET, "weight": NUMBER, "headers": _MAP}, closed=True)),
+        "route": _ROUTE,
         "redirect": _MAP,
         "directResponse": _MAP,
         "delegate": _MAP,
@@ -105,8 +110,8 @@ SHAPES: Final[Mapping[str, Fields]] = {
             "hosts": _STRINGS,
             "gateways": _STRINGS,
             "http": Each(_HTTP),
-            "tls": Each(_MAP),
-            "tcp": Each(_MAP),
+            "tls": _LAYER4,
+            "tcp": _LAYER4,
             "exportTo": _STRINGS,
         },
         exact=True,

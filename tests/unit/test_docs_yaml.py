@@ -9,14 +9,22 @@ from pkgutil import iter_modules
 from typing import Final
 
 import pytest
+import yaml
 
 import rollout_controller.istio
+from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.cli.lint import Linting, lint
 from rollout_controller.cli.manifests import read_manifests
+from rollout_controller.core.patch import Json
 from rollout_controller.istio.shapes import SHAPES
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+VIRTUAL_SERVICE: Final[Json] = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "VirtualService",
+    "metadata": {"name": "web", "namespace": "shop"},
+}
 _BLOCK: Final = re.compile(r"^( *)```ya?ml\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
@@ -28,6 +36,41 @@ def blocks(page: Path) -> list[tuple[int, str]]:
 
 def linted(*texts: str) -> Linting:
     return lint(read_manifests(["-"], ["---\n".join(texts)]), "default")
+
+
+def completed(text: str, rollout: Json) -> str:
+    """The YAML with what a page leaves out: a part of a spec, or a patch for `rollout`, as a whole object."""
+    documents = [document for document in yaml.safe_load_all(text) if document is not None]
+    whole = [_completed(document, rollout) for document in documents]
+    return "---\n".join(yaml.safe_dump(one) for one in whole)
+
+
+def _completed(part: Json, rollout: Json) -> Json:
+    if "kind" in part:
+        return part
+    if part.keys() == {"spec"}:
+        return _patched(rollout, part)
+    if part.keys() <= RolloutSpec.model_json_schema(by_alias=True)["properties"].keys():
+        return {**rollout, "spec": {**rollout["spec"], **part}}
+    if part.keys() <= {"http", "tls", "tcp"}:
+        return {**VIRTUAL_SERVICE, "spec": {"hosts": ["web"], **part}}
+    if part.keys() == {"host", "subsets"}:
+        return {**VIRTUAL_SERVICE, "kind": "DestinationRule", "spec": part}
+    selectors = all(value.keys() == {"selector"} for value in part.values())
+    assert selectors, f"what is a YAML of {', '.join(part)} about?"
+    return {"apiVersion": "v1", "kind": "List", "items": [_service(n, spec) for n, spec in part.items()]}
+
+
+def _service(name: str, spec: Json) -> Json:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+
+
+def _patched(obj: Json, patch: Json) -> Json:
+    """`kubectl patch --type=merge`."""
+    merged = dict(obj)
+    for key, value in patch.items():
+        merged[key] = _patched(merged.get(key) or {}, value) if isinstance(value, dict) else value
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def errors(found: Linting) -> list[str]:
@@ -43,7 +86,12 @@ def errors(found: Linting) -> list[str]:
     ],
 )
 def test_a_block_of_yaml_has_no_errors(text: str) -> None:
-    assert errors(linted(text)) == []
+    assert errors(linted(completed(text, _readme_rollout()))) == []
+
+
+def _readme_rollout() -> Json:
+    rollout: Json = yaml.safe_load(blocks(ROOT / "README.md")[0][1])
+    return rollout
 
 
 def test_the_readmes_release_is_whole_but_for_the_deployment_that_everybody_has() -> None:
@@ -57,6 +105,18 @@ def test_the_demo_has_no_findings_at_all() -> None:
     found = lint(read_manifests([str(ROOT / "demo")]), "default")
     assert (found.reports, found.rollouts) == ((), 1)
     assert found.files == len(list((ROOT / "demo").glob("*.yaml")))
+
+
+STRATEGIES: Final = sorted((ROOT / "demo" / "strategies").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("patch", STRATEGIES, ids=lambda path: path.stem)
+def test_the_demo_has_no_errors_with_any_of_its_strategies(patch: Path, tmp_path: Path) -> None:
+    rollout = yaml.safe_load((ROOT / "demo" / "rollout.yaml").read_text())
+    (tmp_path / "rollout.yaml").write_text(completed(patch.read_text(), rollout))
+    others = [str(path) for path in (ROOT / "demo").glob("*.yaml") if path.name != "rollout.yaml"]
+    found = lint(read_manifests([str(tmp_path / "rollout.yaml"), *others]), "demo")
+    assert ([str(report.finding) for report in found.reports], found.rollouts) == ([], 1)
 
 
 def codes() -> set[str]:
@@ -73,7 +133,10 @@ def codes() -> set[str]:
         value
         for module in modules
         for name, value in vars(module).items()
-        if isinstance(value, str) and name.isupper() and name.replace("_", "").lower() == value.lower()
+        if isinstance(value, str)
+        and value[:1].isupper()
+        and name.isupper()
+        and name.replace("_", "").lower() == value.lower()
     }
     return constants - SHAPES.keys() | {
         "ClaimedDeployment",

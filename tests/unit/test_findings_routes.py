@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rollout_controller.core.model import HeaderMatch
 from rollout_controller.core.patch import Json
 from rollout_controller.istio import Known
 from tests.support.findings import codes, everywhere, named, pod, routed, ruled, some, told
@@ -65,6 +66,38 @@ def test_a_managed_route_below_another_managed_one_is_only_useless() -> None:
 def test_a_route_of_others_that_is_never_reached_is_told() -> None:
     found = codes(virtual_services=routed(half(100, 0), elsewhere(match=BETA)))
     assert found == ["warning UnreachableRoute"]
+
+
+# -- pins ------------------------------------------------------------------------------------------------
+
+PINS = ((HeaderMatch("x-canary", "exact", "true"),),)
+CANARY = [{"headers": {"x-canary": {"exact": "true"}}}]
+
+
+def test_a_route_above_that_takes_pinned_requests_is_told() -> None:
+    found = told(header_pins=PINS, virtual_services=routed(elsewhere("beta", match=CANARY), half(100, 0)))
+    assert found == [
+        'warning ShadowedPin: VirtualService shop/web spec.http[1]: spec.http[0] ("beta") takes requests that'
+        " the Rollout's header pins send to the canary here, so they do not reach it. Move spec.http[1] above"
+        " spec.http[0], or pin another header."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("above", "found"),
+    [
+        (elsewhere(match=[{"headers": {"x-canary": {}}}]), ["warning ShadowedPin"]),
+        (elsewhere(match=BETA), []),
+        (elsewhere(match=[{**CANARY[0], "uri": {"prefix": "/pay"}}]), []),
+        ({**half(100, 0), "match": CANARY}, []),  # has a pinned route of its own
+        (elsewhere("rollout-controller/web/pin/http-0", match=CANARY), []),
+        (elsewhere(), ["error ShadowedRoute"]),
+    ],
+)
+def test_pinned_requests_are_taken_by_routes_of_others_that_take_all_of_them(
+    above: Json, found: list[str]
+) -> None:
+    assert codes(header_pins=PINS, virtual_services=routed(above, half(100, 0))) == found
 
 
 # -- other VirtualServices -------------------------------------------------------------------------------
