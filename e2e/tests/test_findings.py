@@ -47,6 +47,11 @@ def elsewhere(manifests: Manifests) -> None:
     only["route"] = [{"destination": {"host": "other.example.com"}}]
 
 
+def shadowed(manifests: Manifests) -> None:
+    routes = manifests["VirtualService"]["spec"]["http"]
+    routes.insert(0, {"name": "all", "route": [{"destination": {"host": "other.example.com"}}]})
+
+
 def labelled_template(manifests: Manifests) -> None:
     having("DestinationRule", "spec.subsets.0.labels.version", "v1")(manifests)
     having("Deployment", "spec.template.metadata.labels.version", "v1")(manifests)
@@ -145,6 +150,27 @@ CASES = (
         ("Service {ns}/{name} spec.selector.version", "v1 selects no new pod"),
     ),
     Case(
+        "no-service",
+        without("Service"),
+        "UnknownHost",
+        (
+            "DestinationRule {ns}/{name} spec.host: no Service of namespace {ns} is called",
+            "Create the Service",
+        ),
+    ),
+    Case(
+        "shadowed-route",
+        shadowed,
+        "ShadowedRoute",
+        ("VirtualService {ns}/{name} spec.http[1]", 'spec.http[0] ("all") takes all requests of this route'),
+    ),
+    Case(
+        "no-gateway",
+        having("VirtualService", "spec.gateways", ["nowhere"]),
+        "MissingGateway",
+        ("VirtualService {ns}/{name} spec.gateways[0]: there is no Gateway {ns}/nowhere", "Create it"),
+    ),
+    Case(
         "recreate",
         having("Deployment", "spec.strategy", {"type": "Recreate"}),
         "RecreateStrategy",
@@ -230,6 +256,23 @@ async def test_several_mistakes_are_told_at_once(make: Callable[[str], World]) -
     await world.namespace.apply(*manifests.values(), rollout(world.name))
     status = await world.phase("Invalid", within=20)
     assert [one["code"] for one in status["findings"]] == ["RecreateStrategy", "MissingVirtualService"]
+
+
+async def test_a_warning_holds_nothing_and_is_told_once(make: Callable[[str], World]) -> None:
+    world = make("retries")
+    manifests = world.manifests(replicas=0)
+    having("VirtualService", "spec.http.0.retries", {"attempts": 5})(manifests)
+    await world.namespace.apply(*manifests.values(), rollout(world.name))
+    status = await world.phase("Healthy", within=20)
+    (finding,) = status["findings"]
+    assert (finding["code"], finding["severity"]) == ("RetriesMultiplyLoad", "warning")
+    assert "up to 6 times the requests" in status["message"]
+    await world.event("RetriesMultiplyLoad", f"VirtualService {world.namespace.name}/{world.name}")
+    await world.kubectl("annotate", "rlt", world.name, "looked=again")
+
+    await world.apply(0)
+    await world.until(lambda status: "findings" not in status, "the warning to go with its cause")
+    assert len(await world.events("RetriesMultiplyLoad")) == 1
 
 
 async def test_a_mistake_at_rest_holds_the_next_release_until_it_is_cured(

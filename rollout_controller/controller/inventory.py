@@ -1,17 +1,20 @@
 """What findings are made from: the objects of one look, and beside them what the watches know.
 
-Nothing is asked for: what no watch has read is not known, and nothing is said about it.
+What no watch has read is not known, and nothing is said about it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.core.model import RUNNING, Facts, Policy
+from rollout_controller.istio.gateway_findings import missing_gateways
+from rollout_controller.istio.host_findings import missing_services
 from rollout_controller.istio.inventory import Inventory, Known
-from rollout_controller.ports import Cluster, Json, Kind
+from rollout_controller.ports import Cluster, Json, Kind, NotFound, Ref, Refused, Unavailable
 
 
 def take_inventory(
@@ -49,6 +52,29 @@ def take_inventory(
         peer_authentications=_all(cluster, Kind.PEER_AUTHENTICATION),
         autoscalers=_within(cluster, Kind.AUTOSCALER, home),
     )
+
+
+async def confirmed(cluster: Cluster, known: Inventory) -> Inventory:
+    """The inventory with what was made a moment ago, which a watch may tell of only after the Rollout.
+
+    Only what would be called missing is asked for; what cannot be read is not known.
+    """
+    for name in missing_services(known):
+        ref = Ref(Kind.SERVICE, known.routing.namespace, name)
+        known = replace(known, services=await _asked(cluster, known.services, ref))
+    for place, name in missing_gateways(known):
+        ref = Ref(Kind.GATEWAY, place, name)
+        known = replace(known, gateways=await _asked(cluster, known.gateways, ref))
+    return known
+
+
+async def _asked(cluster: Cluster, known: Known, ref: Ref) -> Known:
+    """What is known once an object was asked for that was not."""
+    try:
+        found = await cluster.get(ref, live=True)
+    except (NotFound, Refused, Unavailable):
+        return Known(known.objects)
+    return known if found is None else Known((*known.objects, found), known.places)
 
 
 def _all(cluster: Cluster, kind: Kind) -> Known:

@@ -14,7 +14,7 @@ from rollout_controller.api import names
 from rollout_controller.api.parse import Places, SpecError, parse_places, parse_spec
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.controller.gate import check_gate
-from rollout_controller.controller.inventory import take_inventory
+from rollout_controller.controller.inventory import confirmed, take_inventory
 from rollout_controller.controller.memory import Memory
 from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.snapshot import Snapshot, take
@@ -101,6 +101,8 @@ class Observer:
         told = findings_of(rollout.get("status") or {})
         scrape = self._verdicts.scrape_interval(key)
         known = take_inventory(self._cluster, snapshot, facts, policy, scrape)
+        if live and facts.phase not in RUNNING:  # there a pass has no time to lose, and watches know by then
+            known = await confirmed(self._cluster, known)
         findings = (
             *_unwritten(memory),
             *owned.findings,

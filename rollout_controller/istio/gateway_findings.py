@@ -34,6 +34,18 @@ def gateway_findings(known: Inventory, service: Json) -> Iterator[Finding]:
             yield tell(code, titled(VIRTUAL_SERVICE, service), f"spec.gateways[{index}]", sentence, fix)
 
 
+def missing_gateways(known: Inventory) -> list[tuple[str, str]]:
+    """Namespaces and names of the Gateways of which it is said that they are not there."""
+    named = {
+        name
+        for service in known.virtual_services.values()
+        for name in gateways_of(service, known.routing.namespace)
+        if name != MESH and _GENERATED not in name
+    }
+    places = [(place, name) for place, _, name in (one.partition("/") for one in sorted(named))]
+    return [(p, n) for p, n in places if known.gateways.complete(p) and known.gateways.get(p, n) is None]
+
+
 def gateways_of(service: Json, namespace: str) -> tuple[str, ...]:
     """What a VirtualService of this namespace is bound to, as `namespace/name`, or `mesh`, the default."""
     names = (service.get("spec") or {}).get("gateways") or (MESH,)

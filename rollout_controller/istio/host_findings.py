@@ -39,6 +39,15 @@ def our_host_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
         )
 
 
+def missing_services(known: Inventory) -> list[str]:
+    """The Services of ours of which it is said that they are not there."""
+    home = known.routing.namespace
+    if known.routing.services is not None:
+        there = known.services.names(home)
+        return [n for n in known.routing.services if known.services.complete(home) and n not in there]
+    return [_short(known, host) for host in known.our_hosts if _missing(known, host)]
+
+
 def destination_findings(known: Inventory, service: Json) -> Iterator[Finding]:
     """Other hosts that routes and mirrors of a VirtualService send to."""
     for index, route in http_routes(service):

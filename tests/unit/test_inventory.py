@@ -1,19 +1,24 @@
 """From what the watches know to what findings are made from; what they do not know is not missing."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from rollout_controller.api.parse import parse_spec
-from rollout_controller.controller.inventory import take_inventory
+from rollout_controller.controller.inventory import confirmed, take_inventory
 from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.core.model import Facts, Phase
 from rollout_controller.istio.inventory import Inventory
+from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.routing import Routing
-from rollout_controller.ports import Json, Kind
-from tests.support.findings import named, pod, stages
+from rollout_controller.ports import ClusterError, Json, Kind, NotFound, Ref, Refused, Unavailable
+from tests.support.findings import GOOD, everywhere, named, pod, routed, stages
+from tests.support.istio_objects import ROUTING, half, service
 
 SPEC: Json = {
     "workload": {"deployment": "web"},
@@ -104,3 +109,70 @@ def test_a_release_that_runs_is_judged_by_the_plan_it_began_with() -> None:
     facts = Facts(phase=Phase.PROGRESSING, plan=stages(40, 100))
     running = Look(Watched({}), facts=facts).taken()
     assert ([stage.weight for stage in running.stages], running.at_rest) == ([40, 100], False)
+
+
+# -- what was made a moment ago --------------------------------------------------------------------------
+
+
+@dataclass
+class Asked:
+    """An API server that has these objects, or fails; and what it was asked for."""
+
+    objects: dict[Ref, Json] = field(default_factory=dict)
+    error: ClusterError | None = None
+    refs: list[Ref] = field(default_factory=list)
+
+    async def get(self, ref: Ref, *, live: bool) -> Json | None:
+        assert live
+        self.refs.append(ref)
+        if self.error is not None:
+            raise self.error
+        return self.objects.get(ref)
+
+
+def confirm(known: Inventory, server: Asked) -> Inventory:
+    cluster: Any = server
+    return asyncio.run(confirmed(cluster, known))
+
+
+SERVICE, EDGE = Ref(Kind.SERVICE, "shop", "web"), Ref(Kind.GATEWAY, "shop", "edge")
+LACKING = replace(
+    GOOD,
+    services=everywhere(),
+    virtual_services=routed(half(100, 0), gateways=["edge", "mesh"]),
+)
+
+
+def found_in(known: Inventory) -> list[str]:
+    return [finding.code for finding in preflight(known)]
+
+
+def test_nothing_is_asked_for_while_nothing_is_missing() -> None:
+    server = Asked()
+    assert confirm(GOOD, server) is GOOD
+    assert server.refs == []
+
+
+def test_what_would_be_called_missing_is_asked_for_first() -> None:
+    edge = named("Gateway", "edge", servers=[{"hosts": ["*"]}])
+    server = Asked({SERVICE: service({"app": "web"}), EDGE: edge})
+    assert found_in(LACKING) == ["UnknownHost", "MissingGateway"]
+    assert found_in(confirm(LACKING, server)) == []
+    assert server.refs == [SERVICE, EDGE]
+
+
+def test_what_is_really_missing_stays_so() -> None:
+    assert found_in(confirm(LACKING, Asked())) == ["UnknownHost", "MissingGateway"]
+
+
+@pytest.mark.parametrize("error", [Unavailable, Refused, NotFound])
+def test_what_cannot_be_asked_for_is_not_known(error: type[ClusterError]) -> None:
+    assert found_in(confirm(LACKING, Asked(error=error(SERVICE, "get", "no")))) == []
+
+
+def test_in_host_mode_both_services_are_asked_for() -> None:
+    hosts = replace(ROUTING, services=("web", "web-canary"), destination_rule="")
+    known = replace(GOOD, routing=hosts, services=everywhere(), destination_rule=None)
+    server = Asked({SERVICE: service({"app": "web"})})
+    assert [f for f in found_in(confirm(known, server)) if f == "MissingService"] == ["MissingService"]
+    assert server.refs == [SERVICE, Ref(Kind.SERVICE, "shop", "web-canary")]
