@@ -44,7 +44,7 @@ _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finding, and where in the files its field stands; line 0 if its object is in none of them."""
+    """A finding, and where its field stands or, if its object is in no file, where the Rollout does."""
 
     file: str
     line: int
