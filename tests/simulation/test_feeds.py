@@ -81,9 +81,9 @@ def test_the_users_own_mirror_stays_and_is_pinned_along() -> None:
     run = releasing(strategy=BLUE_GREEN).until(lambda now: sent(now)[0][1] > 0)
     gateway = run.world.need(scene.GATEWAY)
     hosts = [entry["destination"]["host"] for entry in mesh.managed_route(gateway)["mirrors"]]
-    assert hosts == ["audit", "web"]
+    assert hosts == ["audit.example", "web"]
     (pinned,) = mesh.own_routes(gateway)
-    assert [entry["destination"]["host"] for entry in pinned["mirrors"]] == ["audit"]
+    assert [entry["destination"]["host"] for entry in pinned["mirrors"]] == ["audit.example"]
 
 
 def test_in_host_mode_only_selectors_are_written_and_as_in_git_afterwards() -> None:

@@ -80,7 +80,7 @@ def test_an_error_in_the_middle_of_a_release_pauses_it_until_it_is_cured() -> No
     run.until(lambda now: now.facts.stage == 0)
     other = {
         "metadata": {"name": "other", "namespace": "shop"},
-        "spec": {"hosts": ["web"], "http": [{"route": [{"destination": {"host": "beta"}}]}]},
+        "spec": {"hosts": ["web"], "http": [{"route": [{"destination": {"host": "beta.example"}}]}]},
     }
     run.world.create(Kind.VIRTUAL_SERVICE, other, scene.KUBECTL)
     run.until(lambda now: now.facts.phase is Phase.PAUSED)

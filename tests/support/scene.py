@@ -33,10 +33,8 @@ def shop(
     """
     world = World(slices=hosts)
     primary = _primary(*(_HOSTS if hosts else _SUBSETS))
-    mirrored = {**primary, "mirrors": [{"destination": {"host": "audit"}, "percentage": {"value": 5}}]}
+    mirrored = {**primary, "mirrors": [{"destination": {"host": "audit.example"}, "percentage": {"value": 5}}]}
     world.create(Kind.SERVICE, service("web"), KUBECTL)
-    for other in ("beta", "audit"):
-        world.create(Kind.SERVICE, service(other, app=other), KUBECTL)
     world.create(Kind.DEPLOYMENT, _deployment(replicas), KUBECTL)
     world.create(
         Kind.VIRTUAL_SERVICE, _virtual_service("web", ["shop.example"], [_pinned(), mirrored]), KUBECTL
@@ -96,11 +94,11 @@ def _deployment(replicas: int) -> Json:
     }
 
 
-def service(name: str, app: str = "web") -> Json:
-    """A Service for pods with this label `app`."""
+def service(name: str) -> Json:
+    """A Service of this name for the shop's pods."""
     return {
         "metadata": {"name": name, "namespace": "shop"},
-        "spec": {"selector": {"app": app}, "ports": [{"port": 80}]},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
     }
 
 
@@ -138,7 +136,7 @@ def _pinned() -> Json:
     return {
         "name": "beta",
         "match": [{"headers": {"x-beta": {"exact": "true"}}}],
-        "route": [{"destination": {"host": "beta"}}],
+        "route": [{"destination": {"host": "beta.example"}}],
     }
 
 
