@@ -20,7 +20,7 @@ from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.snapshot import Snapshot, take
 from rollout_controller.controller.status import facts_of, findings_of
 from rollout_controller.controller.workload import read_workload
-from rollout_controller.core import commands
+from rollout_controller.core import commands, strays
 from rollout_controller.core.conditions import desired_weight
 from rollout_controller.core.model import (
     RUNNING,
@@ -176,9 +176,12 @@ def _unwritten(memory: Memory) -> tuple[Finding, ...]:
 
 
 def _standing(told: tuple[Finding, ...], findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """The warnings that stand while a part cannot be read: they would be told anew when it can."""
+    """The warnings that stand while a part cannot be read: they would be told anew when it can.
+
+    Those that are not about objects come and go by themselves.
+    """
     known = {finding.key for finding in findings}
-    stand = (f for f in told if f.severity == "warning" and f.code != WRITE_FAILS)
+    stand = (f for f in told if f.severity == "warning" and f.code not in {WRITE_FAILS, strays.CODE})
     return tuple(f for f in stand if f.key not in known)
 
 

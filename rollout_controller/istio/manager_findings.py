@@ -7,11 +7,15 @@ from typing import Final
 
 from rollout_controller.core.model import Finding
 from rollout_controller.core.patch import Json
-from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.istio.finding import DESTINATION_RULE, VIRTUAL_SERVICE, titled, warning
+from rollout_controller.istio.gitops import Field, advice, tool_of
+from rollout_controller.istio.inventory import Inventory
+from rollout_controller.istio.routing import managed_routes
 
 OWNED_BY_GITOPS: Final = "OwnedByGitOps"
 
+_BY_THEMSELVES: Final = frozenset({"Argo CD", "Flux", "Helm"})
+"""Tools that apply without a person; who else owns a field wrote it once."""
 _LEFT_ALONE: Final[Mapping[str, frozenset[str]]] = {
     "kustomize.toolkit.fluxcd.io/ssa": frozenset({"ifnotpresent", "ignore"}),
     "kustomize.toolkit.fluxcd.io/reconcile": frozenset({"disabled"}),
@@ -20,68 +24,46 @@ _LEFT_ALONE: Final[Mapping[str, frozenset[str]]] = {
 """Annotations, or labels, by which Flux is told to leave an object as it is."""
 
 
-def manager_findings(kind: str, obj: Json) -> Iterator[Finding]:
-    """A GitOps tool that owns `spec.http` of a VirtualService, or `spec.subsets` of a DestinationRule.
-
-    Both are atomic lists, so who wrote a part owns the whole. The tool loses it with our first write, unless
-    it takes it back: then it was not told to leave it, and the warning stays.
-    """
-    field = "http" if kind == VIRTUAL_SERVICE else "subsets"
-    owners = {
-        entry.get("manager") or ""
-        for entry in obj["metadata"].get("managedFields") or []
-        if f"f:{field}" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+def route_manager_findings(known: Inventory, service: Json) -> Iterator[Finding]:
+    """A GitOps tool that owns the routes of a VirtualService that we write."""
+    whole = bool(known.header_pins) or any(stage.mirror for stage in known.stages)
+    ours: dict[str, Field] = {
+        "http": "routes" if whole else "weights",
+        "tls": "tls weights",
+        "tcp": "tcp weights",
     }
-    for manager in sorted(owners):
+    managed = {route.section for route in managed_routes(known.routing, service, known.host)}
+    yield from _owners(VIRTUAL_SERVICE, service, {field: ours[field] for field in ours if field in managed})
+
+
+def rule_manager_findings(rule: Json) -> Iterator[Finding]:
+    """A GitOps tool that owns the subsets."""
+    yield from _owners(DESTINATION_RULE, rule, {"subsets": "labels"})
+
+
+def _owners(kind: str, obj: Json, ours: Mapping[str, Field]) -> Iterator[Finding]:
+    """A finding for each tool that owns any of these fields of `spec`.
+
+    They are atomic lists: who wrote a part owns the whole. The tool loses it with our first write, unless it
+    takes it back: then it was not told to leave it, and the warning stays.
+    """
+    owned: dict[str, list[str]] = {}
+    for entry in obj["metadata"].get("managedFields") or []:
+        theirs = (entry.get("fieldsV1") or {}).get("f:spec", {})
+        fields = [field for field in ours if f"f:{field}" in theirs]
+        if fields:
+            owned.setdefault(entry.get("manager") or "", []).extend(fields)
+    for manager, fields in sorted(owned.items()):
         tool = tool_of(manager)
-        if tool is not None and not (tool.startswith("Flux") and _left_alone(obj)):
-            yield warning(
-                OWNED_BY_GITOPS,
-                titled(kind, obj),
-                f"spec.{field}",
-                f"{tool} applies it from git and may undo what a release writes here",
-                what_to_ignore(manager, kind, obj["metadata"]["name"]),
-            )
-
-
-def tool_of(manager: str) -> str | None:
-    """The GitOps tool that writes under this name of a field manager, None for anybody else."""
-    if manager.startswith("argocd"):
-        return "Argo CD"
-    return {
-        "kustomize-controller": "Flux (kustomize-controller)",
-        "helm-controller": "Flux (helm-controller)",
-        "helm": "Helm",
-    }.get(manager)
-
-
-def what_to_ignore(manager: str, kind: str, name: str) -> str:
-    """What to tell the tool of this field manager, so that it leaves alone what a release writes."""
-    expression = (
-        ".spec.http[].route[].weight"
-        if kind == VIRTUAL_SERVICE
-        else f'.spec.subsets[].labels["{HASH_LABEL}"]'
-    )
-    rule = f"[{{paths: [/spec/{_field(kind)}], target: {{kind: {kind}, name: {name}}}}}]"
-    if manager.startswith("argocd"):
-        return (
-            "In the Application set spec.ignoreDifferences to [{group: networking.istio.io,"
-            f" kind: {kind}, name: {name}, jqPathExpressions: ['{expression}']}}] (or, instead of the"
-            " expressions, managedFieldsManagers: [rollout-controller]) and add RespectIgnoreDifferences=true"
-            " to spec.syncPolicy.syncOptions."
+        if tool is None or tool.name not in _BY_THEMSELVES or (tool.name == "Flux" and _left_alone(obj)):
+            continue
+        yield warning(
+            OWNED_BY_GITOPS,
+            titled(kind, obj),
+            f"spec.{fields[0]}",
+            f"{tool.name} applies it from git and may undo what a release writes here",
+            f"{advice(manager, kind, [ours[field] for field in fields], obj['metadata']['name'])}.",
         )
-    if manager == "kustomize-controller":
-        return (
-            f"In the Flux Kustomization set spec.ignore to {rule}; with a Flux that does not know it,"
-            " annotate the object with kustomize.toolkit.fluxcd.io/ssa: IfNotPresent."
-        )
-    if manager == "helm-controller":
-        return f"In the HelmRelease set spec.driftDetection.ignore to {rule}."
-    return "Upgrade the chart only while no release runs: an upgrade writes the chart's own values here."
-
-
-def _field(kind: str) -> str:
-    return {VIRTUAL_SERVICE: "http", DESTINATION_RULE: "subsets"}[kind]
 
 
 def _left_alone(obj: Json) -> bool:

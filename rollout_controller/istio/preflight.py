@@ -27,7 +27,7 @@ from rollout_controller.istio.gateway_findings import gateway_findings
 from rollout_controller.istio.host_findings import destination_findings, our_host_findings
 from rollout_controller.istio.inventory import Inventory
 from rollout_controller.istio.load_findings import outlier_findings, retry_findings
-from rollout_controller.istio.manager_findings import manager_findings
+from rollout_controller.istio.manager_findings import route_manager_findings, rule_manager_findings
 from rollout_controller.istio.mtls_findings import mtls_findings
 from rollout_controller.istio.proxy_findings import proxy_findings
 from rollout_controller.istio.route_findings import virtual_service_findings
@@ -121,7 +121,7 @@ def _subset_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
     yield from our_host_findings(known, rule)
     yield from mtls_findings(known, rule)
     yield from outlier_findings(known, rule)
-    yield from manager_findings(DESTINATION_RULE, rule)
+    yield from rule_manager_findings(rule)
 
 
 def _route_findings(
@@ -135,4 +135,4 @@ def _route_findings(
     yield from gateway_findings(known, service)
     yield from conflict_findings(known, service)
     yield from retry_findings(known, service)
-    yield from manager_findings(VIRTUAL_SERVICE, service)
+    yield from route_manager_findings(known, service)

@@ -33,7 +33,10 @@ def shop(
     """
     world = World(slices=hosts)
     primary = _primary(*(_HOSTS if hosts else _SUBSETS))
-    mirrored = {**primary, "mirrors": [{"destination": {"host": "audit.example"}, "percentage": {"value": 5}}]}
+    mirrored = {
+        **primary,
+        "mirrors": [{"destination": {"host": "audit.example"}, "percentage": {"value": 5}}],
+    }
     world.create(Kind.SERVICE, service("web"), KUBECTL)
     world.create(Kind.DEPLOYMENT, _deployment(replicas), KUBECTL)
     world.create(

@@ -15,6 +15,8 @@ import rollout_controller.istio
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.cli.lint import Linting, lint
 from rollout_controller.cli.manifests import read_manifests
+from rollout_controller.core import strays
+from rollout_controller.core.ownership import CLAIMED
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.shapes import SHAPES
 
@@ -127,7 +129,13 @@ def codes() -> set[str]:
     ]
     modules = [
         import_module(n)
-        for n in (*names, "rollout_controller.core.spec_findings", "rollout_controller.cli.lint")
+        for n in (
+            *names,
+            "rollout_controller.cli.lint",
+            "rollout_controller.core.model",
+            "rollout_controller.core.ownership",
+            "rollout_controller.core.spec_findings",
+        )
     ]
     constants = {
         value
@@ -139,7 +147,8 @@ def codes() -> set[str]:
         and name.replace("_", "").lower() == value.lower()
     }
     return constants - SHAPES.keys() | {
-        "ClaimedDeployment",
+        CLAIMED,
+        strays.CODE,
         "AlteredCanary",
         "GateNotInForce",
         "AccessDenied",

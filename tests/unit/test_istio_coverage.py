@@ -9,7 +9,8 @@ import pytest
 
 from rollout_controller.core.model import Finding
 from rollout_controller.core.patch import Json
-from rollout_controller.istio import ManagedService, Routing, preflight
+from rollout_controller.istio import Inventory, ManagedService, Routing, preflight
+from tests.support.findings import everywhere
 from tests.support.istio_objects import (
     ROUTING,
     deployment,
@@ -41,7 +42,8 @@ def found(
 ) -> list[Finding]:
     given: dict[str, Any] = {"deployment": deployment(), "destination_rule": destination_rule(), **more}
     named = {one["metadata"]["name"]: one for one in virtual_services}
-    return list(preflight(routing, virtual_services=named, services=services, **given))
+    known = Inventory(routing, virtual_services=named, services=everywhere(*services), **given)
+    return list(preflight(known))
 
 
 @pytest.mark.parametrize("host", ["web", FULL, FULL.upper(), "*.shop.svc.cluster.local", "*"])
