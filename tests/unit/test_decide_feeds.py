@@ -15,6 +15,7 @@ from rollout_controller.core.model import (
     Part,
     Phase,
     Pin,
+    Scale,
     SetTraffic,
     StageKey,
     Verdict,
@@ -83,6 +84,12 @@ def test_nothing_is_sent_beside_a_share_before_somebody_can_answer(ready: int) -
     copies = but(copies, facts={"fed": False}, traffic={"mirror": (0, 0)})
     effects = decide(but(copies, workload={"canary": {"ready_endpoints": ready}})).effects
     assert of_kind(effects, SetTraffic) == ((SetTraffic(0, 20),) if ready else ())
+
+
+def test_nothing_is_sent_beside_a_share_before_the_proxies_know_the_subsets() -> None:
+    fresh = but(begun(AT_PIN), traffic={"subsets_since": NOW - seconds(9)})
+    assert decide(fresh).effects == ()
+    assert decide(but(fresh, traffic={"subsets_since": NOW - seconds(10)})).effects == (sent(AT_PIN),)
 
 
 @pytest.mark.parametrize(("ready", "enough"), [(2, False), (3, True)])
@@ -286,6 +293,13 @@ def test_nobody_counts_as_home_while_anything_of_ours_is_sent_to_the_canary() ->
     for mesh in ({"pinned_routes": "ours"}, {"pinned_routes": "other"}, {"mirror": (0, 20)}):
         fed = but(home, traffic={"pinned_routes": "none", **mesh})
         assert decide(fed).effects == (SetTraffic(0),)
+
+
+def test_the_canary_keeps_its_pods_while_nobody_else_could_answer_its_pinned_users() -> None:
+    alone = but(fed_step(AT_PIN), facts={"phase": Phase.REVERTING, "reached": 0}, busy={"new": False})
+    alone = but(alone, workload={"stable": {"ready_endpoints": 0}})
+    assert decide(alone).effects == ()
+    assert decide(but(alone, traffic={"pinned_routes": "none"})).effects == (Scale("web-new", 0),)
 
 
 def test_pins_stay_through_the_bake_and_until_the_subset_has_another_name() -> None:
