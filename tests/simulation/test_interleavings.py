@@ -18,7 +18,7 @@ from rollout_controller.api import names
 from rollout_controller.controller.memory import Memory
 from rollout_controller.core.model import Phase
 from rollout_controller.ports import Kind, Unavailable
-from tests.support import environment, people, releases, scene
+from tests.support import environment, mesh, people, releases, scene
 from tests.support.laws import NATIVE, OURS, Laws, check_pass
 from tests.support.play import Run
 from tests.support.replicasets import TEMPLATE_HASH
@@ -104,6 +104,24 @@ SABOTAGE: Final[dict[str, Deed]] = {
     "delete the Rollout": _anytime(people.delete_rollout),
 }
 
+FEEDING: Final[dict[str, Deed]] = {
+    "apply git's routes": _in_stage(people.apply_routes),
+    "copy more": _in_stage(lambda world: people.copy(world, 90)),
+    "copy nothing": _in_stage(lambda world: people.copy(world, 0, ("web",))),
+    "change the routes": _in_stage(people.retime),
+}
+"""What can be done to pinned routes and copies, and to the routes that they rest on."""
+
+HEADER: Final = {"headers": {"x-canary": {"exact": "true"}}}
+FED_STEPS: Final = [{"weight": 0}, {"weight": 50, "mirror": 30}, {"weight": 100}]
+PLAIN: Final[tuple[dict[str, Any], ...]] = (
+    {"canary": {"minPods": 1, "steps": [{"weight": 50}, {"weight": 100}]}},
+)
+FED: Final[tuple[dict[str, Any], ...]] = (
+    {"canary": {"minPods": 1, "pin": [HEADER], "steps": FED_STEPS}},
+    {"blueGreen": {"preview": [HEADER], "mirror": 20}},
+)
+
 FAULTS: Final = ("crash", "lost", "failed")
 FOREIGN: Final = st.sampled_from(
     [(), (), (("legacy", 30),), (("legacy", 12), ("beta", 78)), (("legacy", 67),)]
@@ -154,6 +172,7 @@ class Shop(RuleBasedStateMachine):
 
     deeds: ClassVar[dict[str, Deed]] = PEOPLE
     blamed: ClassVar[frozenset[str]] = NATIVE | {OURS}
+    strategies: ClassVar[tuple[dict[str, Any], ...]] = PLAIN
 
     @initialize(
         evidence=evidence,
@@ -165,7 +184,8 @@ class Shop(RuleBasedStateMachine):
         self, evidence: Evidence, replicas: int, begun: int, elsewhere: tuple[scene.Foreign, scene.Foreign]
     ) -> None:
         """Version 1 at rest, or version 2 somewhere on its way."""
-        self.run = releases.at_rest(replicas=replicas, **DURATIONS)
+        strategy = self.strategies[begun % len(self.strategies)]
+        self.run = releases.at_rest(replicas=replicas, strategy=strategy, **DURATIONS)
         self.run.evidence = evidence
         for service, foreign in zip((scene.GATEWAY, scene.MESH), elsewhere, strict=True):
             scene.share_with(self.run.world, service, *foreign)
@@ -272,6 +292,7 @@ def assert_rests_well(run: Run) -> None:
     if world.get(ROLLOUT) is None or facts.phase in {Phase.HEALTHY, Phase.REVERTED}:
         assert releases.pinned(world) == set()
         assert {row["canary"] for row in releases.weights(world)} == {0}
+        assert not any(map(mesh.is_fed, world.every(Kind.VIRTUAL_SERVICE)))
         assert sum(releases.serving(world).values()) == replicas, releases.serving(world)
         assert len(releases.serving(world)) == 1
     else:
@@ -290,7 +311,16 @@ class Sabotaged(Shop):
     blamed: ClassVar[frozenset[str]] = frozenset({OURS})
 
 
+class Fed(Sabotaged):
+    """Here the canary is sent pinned requests and copies too, and people edit those as well."""
+
+    deeds: ClassVar[dict[str, Deed]] = {**PEOPLE, **SABOTAGE, **FEEDING}
+    strategies: ClassVar[tuple[dict[str, Any], ...]] = FED
+
+
 TestShop = Shop.TestCase
 TestShop.settings = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True)
 TestSabotaged = Sabotaged.TestCase
 TestSabotaged.settings = settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True)
+TestFed = Fed.TestCase
+TestFed.settings = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True)

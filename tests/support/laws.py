@@ -134,19 +134,26 @@ class Laws:
         if index < 0 or not (promoted or advanced):
             return
         plan = old["plan"][index]
-        share = mesh.shares_now(world).get(old["canary"], (0, 0))
-        as_asked = mesh.gives(world, old["canary"], plan["weight"])
-        demand(as_asked, 3, f"stage {index} is left at {share}, not {plan['weight']} %")
-        for service in world.every(Kind.VIRTUAL_SERVICE):
-            copies, routes = mesh.copied(service), len(mesh.own_routes(service))
-            demand(copies == plan.get("mirror", 0), 3, f"stage {index} is left with copies of {copies} %")
-            demand(routes == bool(old.get("pins")), 3, f"stage {index} is left with {routes} pinned routes")
+        if not self.disturbed:
+            _check_sent(world, old, index)
         if was.get("approved"):
             return
         demand(self.evidence.passes(index), 9, f"stage {index} is left without a pass")
         held = world.now - max(when(was["since"]), _raised_to(world, plan["weight"]))
         least = self.timing.settle + max(parse_duration(plan["minDuration"]), self.evidence.after)
         demand(held >= least, 3, f"stage {index} is left after {held}, before {least}")
+
+
+def _check_sent(world: World, status: Json, index: int) -> None:
+    """A stage is left with the share, the copies and the pinned routes that it wants."""
+    plan = status["plan"][index]
+    share = mesh.shares_now(world).get(status["canary"], (0, 0))
+    as_asked = mesh.gives(world, status["canary"], plan["weight"])
+    demand(as_asked, 3, f"stage {index} is left at {share}, not {plan['weight']} %")
+    for service in world.every(Kind.VIRTUAL_SERVICE):
+        copies, routes = mesh.copied(service), len(mesh.own_routes(service))
+        demand(copies == plan.get("mirror", 0), 3, f"stage {index} is left with copies of {copies} %")
+        demand(routes == bool(status.get("pins")), 3, f"stage {index} is left with {routes} pinned routes")
 
 
 def _check_rise(world: World, before: dict[str, mesh.Share], after: dict[str, mesh.Share], ref: Ref) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Final
 
@@ -46,6 +47,48 @@ def relabel(world: World, stable: str | None, canary: str | None) -> None:
 def apply_git(world: World) -> None:
     """A tool applies the DestinationRule as it is in git: without any pin."""
     relabel(world, None, None)
+
+
+def _routes(world: World, edit: Callable[[Json], None], services: tuple[str, ...]) -> None:
+    """Another manager edits the managed route, or all of the spec."""
+    for service in world.every(Kind.VIRTUAL_SERVICE):
+        if service["metadata"]["name"] in services:
+            spec = deepcopy(service["spec"])
+            edit(spec)
+            world.update(ref_of(Kind.VIRTUAL_SERVICE, service), {**service, "spec": spec}, GITOPS)
+
+
+def apply_routes(world: World) -> None:
+    """A tool applies the VirtualServices without the routes that are not in git; weights are ignored."""
+
+    def edit(spec: Json) -> None:
+        spec["http"] = [route for route in spec["http"] if not route.get("name", "").startswith(mesh.OWN)]
+
+    _routes(world, edit, ("web", "web-mesh"))
+
+
+def copy(world: World, percent: int, services: tuple[str, ...] = ("web", "web-mesh")) -> None:
+    """Somebody sets the canary's copies to this."""
+
+    def edit(spec: Json) -> None:
+        route = mesh.managed_route({"spec": spec})
+        theirs = [e for e in route.pop("mirrors", []) if mesh.side_of(e["destination"]) != "canary"]
+        to = next(d["destination"] for d in route["route"] if mesh.side_of(d["destination"]) == "canary")
+        ours = [{"destination": to, "percentage": {"value": percent}}] if percent else []
+        if theirs or ours:
+            route["mirrors"] = [*theirs, *ours]
+
+    _routes(world, edit, services)
+
+
+def retime(world: World) -> None:
+    """The managed route gets another timeout, which pinned routes then lack."""
+
+    def edit(spec: Json) -> None:
+        route = mesh.managed_route({"spec": spec})
+        route["timeout"] = "9s" if route["timeout"] == "3s" else "3s"
+
+    _routes(world, edit, ("web", "web-mesh"))
 
 
 def unpause(world: World) -> bool:
