@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import yaml
@@ -121,6 +122,23 @@ def _selectors() -> Mapping[str, Json]:
     return {name: _patched(service := _service(name), pin_service(service, to)) for name, to in pair.items()}
 
 
+def _sides() -> Mapping[str, Json]:
+    return {f"at {percent} %": _moved(percent) for percent in (25, 100)}
+
+
+def _moved(percent: int) -> Json:
+    route = {
+        "name": "primary",
+        "route": [
+            {"destination": {"host": "web", "subset": "v1"}, "weight": 100},
+            {"destination": {"host": "web", "subset": "v2"}, "weight": 0},
+        ],
+    }
+    routing = replace(ROUTING, stable_subset="v1", canary_subset="v2", deployments=("web-v1", "web-v2"))
+    service = _virtual_service(route)
+    return _patched(service, set_traffic(routing, service, percent, _rule()))
+
+
 def _foreign() -> Json:
     route = _route()
     route["route"] = [
@@ -144,6 +162,7 @@ EXAMPLES: Final[Mapping[str, Callable[[], object]]] = {
     "pins": _pinned,
     "mirror": _mirrored,
     "services": _selectors,
+    "sides": _sides,
     "foreign": _foreign,
     "tcp": _tcp,
 }

@@ -72,6 +72,7 @@ _OBJECT = "the name of an object in this namespace: a-z, 0-9, '-' and '.', like 
 _DEPLOYMENT = (
     "the name of a Deployment in this namespace: a-z, 0-9, '-' and '.', at most 242 characters, like web"
 )
+_WORKLOAD = "either deployment, or both stable and canary"
 _SUBSET = "the name of a subset: a-z, 0-9 and '-', at most 63 characters, like stable"
 
 
@@ -352,6 +353,30 @@ WRONG: Final = (
         {"workload.deployment": ""},
         f'spec.workload.deployment: Invalid value: "": must be {_DEPLOYMENT}',
         f"spec.workload.deployment: expected {_DEPLOYMENT}, found ''",
+    ),
+    Wrong(
+        "no Deployment",
+        {"workload": {}},
+        f"spec.workload: Invalid value: must have {_WORKLOAD}",
+        f"spec.workload: expected {_WORKLOAD}, found neither",
+    ),
+    Wrong(
+        "one Deployment and two",
+        {"workload.stable": {"deployment": "web-v1"}, "workload.canary": {"deployment": "web-v2"}},
+        f"spec.workload: Invalid value: must have {_WORKLOAD}",
+        f"spec.workload: expected {_WORKLOAD}, found deployment and stable and canary",
+    ),
+    Wrong(
+        "one of two Deployments",
+        {"workload": {"canary": {"deployment": "web-v2"}}},
+        f"spec.workload: Invalid value: must have {_WORKLOAD}",
+        f"spec.workload: expected {_WORKLOAD}, found canary",
+    ),
+    Wrong(
+        "one Deployment for both sides",
+        {"workload": {"stable": {"deployment": "web"}, "canary": {"deployment": "web"}}},
+        "spec.workload.canary.deployment: Invalid value: must be another Deployment than stable's",
+        "spec.workload.canary.deployment: expected another Deployment than stable's, found 'web'",
     ),
     Wrong(
         "a VirtualService of another namespace",

@@ -38,6 +38,15 @@ class WorkloadStatus(StatusModel):
     """Images of its pod template, separated by a comma and a space."""
 
 
+class AcceptedStatus(StatusModel):
+    """Of two Deployments one, and the pod template of it that begins no release."""
+
+    deployment: str | None = None
+    """Name of the Deployment."""
+    revision: str | None = None
+    """pod-template-hash of the ReplicaSet that has this template."""
+
+
 class StageStatus(StatusModel):
     """Where the release is in its plan."""
 
@@ -208,7 +217,7 @@ class RolloutStatus(StatusModel):
     weight: int | None = None
     """Percent of the traffic that the canary has, as read back."""
     stable: str | None = None
-    """Hash of the version that serves all users at rest."""
+    """Hash of the version that serves all users at rest; of two Deployments, the name of that one."""
     canary: str | None = None
     """Hash of the version that is released."""
     stage: StageStatus | None = None
@@ -231,6 +240,9 @@ class RolloutStatus(StatusModel):
     """What has to be put right outside."""
     history: tuple[Release, ...] = Field(default=(), exclude_if=_empty)
     """The last releases, the newest first."""
+    accepted: tuple[AcceptedStatus, ...] = Field(default=(), exclude_if=_empty)
+    """Of two Deployments, what each ran when it was adopted or last promoted: another template of the idle
+    one begins a release."""
     previous: tuple[str, ...] = Field(default=(), exclude_if=_empty)
     """Hashes of the versions that were stable before, the newest first; see spec.rollbackWindow."""
     conditions: Annotated[

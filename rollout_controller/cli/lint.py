@@ -23,7 +23,9 @@ from rollout_controller.core.spec_findings import UNKNOWN_FIELD, spec_findings
 from rollout_controller.istio import Inventory, Known, Routing, preflight
 from rollout_controller.istio.finding import error, guess, warning
 from rollout_controller.istio.gateway_findings import MESH, gateways_of
+from rollout_controller.istio.routing import Side
 from rollout_controller.istio.shapes import WRONG_TYPE, shape_findings
+from rollout_controller.istio.sides import oriented
 
 NOT_AMONG_FILES: Final = "NotAmongFiles"
 UNKNOWN_VERSION: Final = "UnknownVersion"
@@ -171,10 +173,16 @@ def _not_among(title: str, known: Inventory, beside: _Beside) -> Iterator[Findin
     routing = known.routing
     istio = "spec.traffic.istio"
     named = [("Deployment", routing.deployment, "spec.workload.deployment")]
+    sides: tuple[Side, Side] = ("stable", "canary")
+    if routing.deployments is not None:
+        named = [
+            ("Deployment", name, f"spec.workload.{routing.named(side)}.deployment")
+            for side, name in zip(sides, routing.deployments, strict=True)
+        ]
     if routing.services is None:
         named += [("DestinationRule", routing.destination_rule, f"{istio}.destinationRule.name")]
-    for side, name in zip(("stable", "canary"), routing.services or (), strict=False):
-        named.append(("Service", name, f"{istio}.services.{side}"))
+    for side, name in zip(sides, routing.services or (), strict=False):
+        named.append(("Service", name, f"{istio}.services.{routing.named(side)}"))
     named += [
         ("VirtualService", managed.name, f"{istio}.virtualServices[{index}].name")
         for index, managed in enumerate(routing.virtual_services)
@@ -210,15 +218,20 @@ def _inventory(rollout: Manifest, spec: RolloutSpec, beside: _Beside) -> Invento
         for managed in routing.virtual_services
         if (found := beside.get("VirtualService", managed.name)) is not None
     }
+    rule = beside.get("DestinationRule", routing.destination_rule)
+    routing = oriented(routing, None, services, rule)
+    one = beside.get("Deployment", routing.deployment)
+    sides = tuple(beside.get("Deployment", name) for name in routing.deployments or ("", ""))
     return Inventory(
         routing=routing,
         rollout=rollout.name,
         stages=policy.stages,
         header_pins=policy.header_pins,
         window=spec.analysis.window,
-        deployment=beside.get("Deployment", routing.deployment),
+        deployment=one if routing.deployments is None else None,
+        sides=(sides[0], sides[1]),
         virtual_services=services,
-        destination_rule=beside.get("DestinationRule", routing.destination_rule),
+        destination_rule=rule,
         unread=frozenset(Part),
         namespace=beside.get("Namespace", namespace),
         services=Known(tuple(beside.of("Service"))),

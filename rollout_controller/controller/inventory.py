@@ -39,6 +39,7 @@ def take_inventory(
         window=analysis.window if analysis is not None else None,
         scrape=scrape,
         deployment=snapshot.deployment,
+        sides=snapshot.sides,
         virtual_services=snapshot.virtual_services,
         destination_rule=snapshot.destination_rule,
         unread=frozenset(snapshot.unread),

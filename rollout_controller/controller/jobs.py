@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from rollout_controller.api.spec import Analysis
 from rollout_controller.controller.observe import Sighting
+from rollout_controller.controller.sides import serving_sets
 from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.core.conditions import canary_share, desired_weight, handed_over, leftovers
 from rollout_controller.core.judge import Thresholds
@@ -20,7 +21,7 @@ from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.istio.bypass import bypass_of
 from rollout_controller.istio.routing import our_host
 from rollout_controller.ports import Json, Subset
-from rollout_controller.prometheus.promql import Scope
+from rollout_controller.prometheus.promql import Scope, pod_pattern
 
 _JUDGED = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING})
 
@@ -93,9 +94,7 @@ def _stretch(sighting: Sighting, facts: Facts, settle: timedelta) -> Stretch | N
         return None
     return Stretch(
         key=key,
-        scope=Scope.of(
-            snapshot.namespace, snapshot.routing.deployment, canary=key.canary, stable=facts.stable
-        ),
+        scope=_scope(snapshot, key.canary, facts.stable),
         thresholds=Thresholds(
             checks=checks_of(analysis),
             min_requests=analysis.min_requests,
@@ -126,14 +125,12 @@ def _drained(sighting: Sighting, facts: Facts) -> Mapping[Hash, Scope]:
     snapshot = sighting.snapshot
     if snapshot is None:
         return {}
-    revisions = _ending(facts) + [pods.hash for pods in leftovers(sighting.observed) if pods.existing]
+    if snapshot.routing.deployments is not None:  # neither loses its pods by us
+        revisions = [r for r in _ending(facts) if r == facts.canary and facts.phase is Phase.REVERTING]
+    else:
+        revisions = _ending(facts) + [pods.hash for pods in leftovers(sighting.observed) if pods.existing]
     return {
-        revision: Scope.of(
-            snapshot.namespace,
-            snapshot.routing.deployment,
-            canary=revision,
-            stable=_other(sighting.observed, facts, revision),
-        )
+        revision: _scope(snapshot, revision, _other(sighting.observed, facts, revision))
         for revision in revisions
     }
 
@@ -143,9 +140,7 @@ def _strays(sighting: Sighting, facts: Facts) -> Mapping[Hash, Stray]:
     snapshot, since = sighting.snapshot, stray_from(sighting.observed, facts)
     if snapshot is None or since is None or facts.canary is None or facts.stable is None:
         return {}
-    scope = Scope.of(
-        snapshot.namespace, snapshot.routing.deployment, canary=facts.canary, stable=facts.stable
-    )
+    scope = _scope(snapshot, facts.canary, facts.stable)
     within = sighting.observed.timing.stray
     return {facts.canary: Stray(scope, since, within, _canary_subset(snapshot), snapshot.namespace)}
 
@@ -157,6 +152,15 @@ def _canary_subset(snapshot: Snapshot) -> Subset | None:
         return Subset(routing.resolve(routing.services[1]), "")
     host = our_host(routing, snapshot.virtual_services.values(), snapshot.destination_rule)
     return Subset(host, routing.canary_subset) if host else None
+
+
+def _scope(snapshot: Snapshot, canary: Hash, stable: Hash) -> Scope:
+    """Whose requests: of two Deployments the revision of the idle one, and all pods of the serving one."""
+    pair = snapshot.routing.deployments
+    if pair is None:
+        return Scope.of(snapshot.namespace, snapshot.routing.deployment, canary=canary, stable=stable)
+    serving = serving_sets(snapshot) or [pair[0]]
+    return Scope(snapshot.namespace, pod_pattern(f"{pair[1]}-{canary}"), "|".join(map(pod_pattern, serving)))
 
 
 def _ending(facts: Facts) -> list[Hash]:

@@ -5,8 +5,8 @@ Plain coroutines over ports: each await is one call, so that a test can stop, fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from rollout_controller.controller.gate import check_gate
 from rollout_controller.controller.inventory import confirmed, take_inventory
 from rollout_controller.controller.memory import Memory
 from rollout_controller.controller.policy import compile_policy
+from rollout_controller.controller.sides import read_sides
 from rollout_controller.controller.snapshot import Snapshot, take
 from rollout_controller.controller.status import facts_of, findings_of
 from rollout_controller.controller.workload import read_workload
@@ -35,6 +36,7 @@ from rollout_controller.core.model import (
     Timing,
     Traffic,
     Verdict,
+    Workload,
 )
 from rollout_controller.core.ownership import ownership
 from rollout_controller.core.rollback import as_begun
@@ -42,6 +44,7 @@ from rollout_controller.core.spec_findings import spec_findings
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.reading import read_traffic
+from rollout_controller.istio.sides import rolling_findings, split_finding
 from rollout_controller.ports import Clock, Cluster, Json, Key, Kind, Ref
 
 
@@ -97,6 +100,7 @@ class Observer:
         snapshot = await take(self._cluster, rollout, spec, live=live)
         now = self._clock.now()
         gate = await check_gate(self._cluster, snapshot.deployment, key, memory, now)
+        workload, traffic = _workload(snapshot, facts), _traffic(snapshot, facts, memory, now)
         metadata, owned = rollout["metadata"], ownership(rollout, snapshot.rollouts)
         told = findings_of(rollout.get("status") or {})
         scrape = self._verdicts.scrape_interval(key)
@@ -111,14 +115,15 @@ class Observer:
             *preflight(known),
             *gate,
             *_altered_canary(snapshot, facts),
+            *_sides_findings(snapshot, facts, workload, traffic),
         )
         observed = Observed(
             now=now,
             policy=policy,
             generation=metadata.get("generation", 0),
             facts=facts,
-            workload=read_workload(snapshot, facts),
-            traffic=_traffic(snapshot, facts, memory, now),
+            workload=workload,
+            traffic=traffic,
             timing=self._timing,
             deleting="deletionTimestamp" in metadata,
             finalizer=names.FINALIZER in metadata.get("finalizers", ()),
@@ -213,7 +218,27 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
         *snapshot.selectors.values(),
     ]
     version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
-    return memory.sight(reading, version, now)
+    traffic = memory.sight(reading, version, now)
+    if snapshot.routing.deployments is None:
+        return traffic
+    return replace(traffic, subsets=(facts.stable, facts.canary), fixed=True)
+
+
+def _workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
+    if snapshot.routing.deployments is None:
+        return read_workload(snapshot, facts)
+    return read_sides(snapshot, facts)
+
+
+def _sides_findings(
+    snapshot: Snapshot, facts: Facts, workload: Workload | None, traffic: Traffic | None
+) -> Iterator[Finding]:
+    """What is wrong where two Deployments serve in turn."""
+    routing = snapshot.routing
+    if traffic is not None and facts.phase not in RUNNING and not snapshot.unread:
+        yield from split_finding(routing, traffic.canary_weight)
+    if workload is not None:
+        yield from rolling_findings(routing, snapshot.sides, idle_is_held=not workload.target)
 
 
 def _altered_canary(snapshot: Snapshot, facts: Facts) -> tuple[Finding, ...]:

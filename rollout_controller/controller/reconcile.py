@@ -124,7 +124,9 @@ class Reconciler:
         """The Deployments that bear our label and are not ours; unknown without a spec that can be used."""
         if seen.snapshot is None:
             return []
-        return await strays(self._cluster, key, owned=seen.snapshot.routing.deployment, live=live)
+        routing = seen.snapshot.routing
+        owned = routing.deployment if routing.deployments is None else ""  # the gate is for one Deployment
+        return await strays(self._cluster, key, owned=owned, live=live)
 
     def _anything(self, seen: Sighting, decision: Decision, memory: Memory) -> bool:
         if decision.effects or decision.gone or decision.facts != seen.observed.facts:
@@ -232,7 +234,7 @@ def _all_written(seen: Sighting, memory: Memory) -> bool:
 
 
 def _status(seen: Sighting, decision: Decision) -> Json:
-    deployment = seen.snapshot.deployment if seen.snapshot is not None else None
+    deployment = seen.snapshot.released if seen.snapshot is not None else None
     generation = deployment["metadata"].get("generation") if deployment is not None else None
     before = seen.rollout.get("status") or {}
     return status_of(decision.facts, decision.display, before, seen.observed.now, generation)

@@ -10,6 +10,7 @@ from rollout_controller.api.parse import Places
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.core.model import Finding, Part
 from rollout_controller.istio.routing import Routing, our_host
+from rollout_controller.istio.sides import oriented
 from rollout_controller.ports import Cluster, Json, Kind, NotFound, Ref, Refused, Unavailable
 
 
@@ -20,7 +21,8 @@ class Snapshot:
     `absent` parts do not exist (404), `unread` ones could not be read; `findings` tell of refusals. An unread
     DestinationRule is the one last seen: writes to it test its version. `endpoints` are, by Service, the pods
     that its EndpointSlices call ready, None if there are no slices to go by. `selectors` are the Services of
-    the two sides in host mode, `rollouts` all of the namespace.
+    the two sides in host mode, `rollouts` all of the namespace. Where two Deployments serve in turn, `sides`
+    are the serving and the idle one, and there is no `deployment`.
     """
 
     rollout: Json
@@ -34,6 +36,7 @@ class Snapshot:
     services: list[Json] = field(default_factory=list)
     selectors: dict[str, Json] = field(default_factory=dict)
     rollouts: list[Json] = field(default_factory=list)
+    sides: tuple[Json | None, Json | None] = (None, None)
     endpoints: Mapping[str, frozenset[str]] | None = None
     absent: set[Part] = field(default_factory=set)
     unread: set[Part] = field(default_factory=set)
@@ -42,6 +45,16 @@ class Snapshot:
     @property
     def namespace(self) -> str:
         return str(self.rollout["metadata"]["namespace"])
+
+    @property
+    def released(self) -> Json | None:
+        """The Deployment whose next template is released."""
+        return self.deployment if self.routing.deployments is None else self.sides[1]
+
+    @property
+    def deployments(self) -> list[Json]:
+        """All Deployments of this Rollout that exist."""
+        return [one for one in (self.deployment, *self.sides) if one is not None]
 
     @property
     def name(self) -> str:
@@ -66,6 +79,16 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec | Places, *, l
         selector = await reader.get(Part.SERVICE, Kind.SERVICE, side)
         if selector is not None:
             taken.selectors[side] = selector
+    if taken.routing.deployments is None:
+        await _read_workload(reader, taken)
+    else:
+        await _read_sides(reader, taken)
+    taken.services = await reader.services()
+    taken.endpoints = await reader.endpoints()
+    return taken
+
+
+async def _read_workload(reader: _Reader, taken: Snapshot) -> None:
     taken.deployment = await reader.get(Part.DEPLOYMENT, Kind.DEPLOYMENT, taken.routing.deployment)
     # A namespace may have thousands, with their templates: only those of the Deployment, and ours.
     sets = await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET, f"{names.LABEL}={taken.name}")
@@ -73,10 +96,27 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec | Places, *, l
         sets += await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET, _selector(taken.deployment))
     taken.replica_sets = {s["metadata"]["name"]: s for s in sets if _belongs(s, taken)}
     taken.pods = await reader.all(Part.PODS, Kind.POD, _selector(taken.deployment))
-    taken.services = await reader.services()
-    taken.endpoints = await reader.endpoints()
-    taken.rollouts = await reader.rollouts()
-    return taken
+
+
+async def _read_sides(reader: _Reader, taken: Snapshot) -> None:
+    """Both Deployments, seen from the one that serves: without that one there is nothing to go home to."""
+    serving = (taken.rollout.get("status") or {}).get("stable")
+    routing = oriented(taken.routing, serving, taken.virtual_services, taken.destination_rule)
+    taken.routing = routing
+    absent: list[bool] = []
+    found: list[Json | None] = []
+    for name in routing.deployments or ():
+        deployment = await reader.get(Part.DEPLOYMENT, Kind.DEPLOYMENT, name)
+        absent.append(Part.DEPLOYMENT in taken.absent)
+        found.append(deployment)
+        taken.absent.discard(Part.DEPLOYMENT)
+        if deployment is not None:
+            sets = await reader.all(Part.REPLICA_SETS, Kind.REPLICA_SET, _selector(deployment))
+            taken.replica_sets |= {s["metadata"]["name"]: s for s in sets if _owned(s, deployment)}
+            taken.pods += await reader.all(Part.PODS, Kind.POD, _selector(deployment))
+    taken.sides = (found[0], found[1])
+    if absent[0]:
+        taken.absent.add(Part.DEPLOYMENT)
 
 
 @dataclass(slots=True)
@@ -197,7 +237,11 @@ def _selector(deployment: Json | None) -> str:
 def _belongs(replica_set: Json, taken: Snapshot) -> bool:
     """Whether a ReplicaSet is the Deployment's, or a canary of this Rollout."""
     metadata = replica_set["metadata"]
-    owner = next((o for o in metadata.get("ownerReferences") or [] if o.get("controller")), None)
-    if owner is not None:
-        return taken.deployment is not None and owner.get("uid") == taken.deployment["metadata"]["uid"]
+    if any(o.get("controller") for o in metadata.get("ownerReferences") or []):
+        return taken.deployment is not None and _owned(replica_set, taken.deployment)
     return bool((metadata.get("labels") or {}).get(names.LABEL) == taken.name)
+
+
+def _owned(replica_set: Json, deployment: Json) -> bool:
+    owners = replica_set["metadata"].get("ownerReferences") or []
+    return any(o.get("controller") and o.get("uid") == deployment["metadata"]["uid"] for o in owners)

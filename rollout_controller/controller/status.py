@@ -70,6 +70,7 @@ def facts_of(raw: Mapping[str, Any]) -> Facts:
         strayed=stage.strayed is True,
         history=tuple(_outcome(r) for r in reversed(status.history)),
         previous=status.previous,
+        accepted=tuple((one.deployment or "", one.revision or "") for one in status.accepted),
     )
 
 
@@ -125,6 +126,7 @@ def status_of(
         findings=tuple(_finding(f) for f in display.findings),
         history=tuple(_release(o) for o in reversed(facts.history)),
         previous=facts.previous,
+        accepted=tuple(api.AcceptedStatus(deployment=name, revision=rev) for name, rev in facts.accepted),
         conditions=_conditions(facts, display, before, now),
     )
     return status.model_dump(by_alias=True, exclude_none=True, mode="json")

@@ -41,10 +41,16 @@ def read_workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
         stable=stable,
         canary=canary,
         others=others,
-        image=", ".join(c.get("image", "") for c in spec["template"].get("spec", {}).get("containers", ())),
+        image=images_of(deployment),
         changed_by=_who_paused(deployment),
         bereft=bereft,
     )
+
+
+def images_of(deployment: Json) -> str:
+    """The images of a Deployment's template."""
+    template = deployment["spec"]["template"]
+    return ", ".join(c.get("image", "") for c in template.get("spec", {}).get("containers", ()))
 
 
 def _pods(raw: Json, deployment: Json | None, counted: Mapping[str, tuple[int, int]]) -> Pods:
@@ -75,14 +81,20 @@ def _count(snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, tuple[int
             continue
         revision = own.get(HASH_LABEL) or ""
         ready, existing = counted.get(revision, (0, 0))
-        serves = (
-            "deletionTimestamp" not in pod["metadata"]
-            and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
-            and labels.items() <= own.items()
-            and _known_to_proxies(snapshot, pod)
-        )
-        counted[revision] = (ready + serves, existing + 1)
+        counted[revision] = (ready + serves(snapshot, pod, labels), existing + 1)
     return counted
+
+
+def serves(snapshot: Snapshot, pod: Json, labels: Mapping[str, str]) -> bool:
+    """Whether a pod may be sent requests by a subset, or a Service, that asks for these labels."""
+    own, status = pod["metadata"].get("labels") or {}, pod.get("status") or {}
+    return (
+        "deletionTimestamp" not in pod["metadata"]
+        and status.get("phase") not in {"Succeeded", "Failed"}
+        and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
+        and labels.items() <= own.items()
+        and _known_to_proxies(snapshot, pod)
+    )
 
 
 def _known_to_proxies(snapshot: Snapshot, pod: Json) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core import drift
+from rollout_controller.core import drift, sides
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import RUNNING, Facts, Observed, Part, Phase
 
@@ -38,6 +38,7 @@ def learn(o: Observed, facts: Facts) -> Facts:
     """The facts with everything noted that this observation tells of the running release."""
     if not _whole(facts):
         facts = Facts(token=facts.token, history=facts.history, previous=facts.previous)
+    facts = sides.learn(o, facts)
     if facts.phase not in _IN_STAGE or is_.handed_over(o):
         return facts
     facts = _note_hindrance(o, facts)

@@ -45,8 +45,15 @@ def canary_share(o: Observed, facts: Facts) -> tuple[int, int]:
 
 
 def handed_over(o: Observed) -> bool:
-    """Whether the canary's ReplicaSet belongs to the Deployment: from there on there is no way back."""
-    return o.workload is not None and o.workload.canary is not None and o.workload.canary.of == "deployment"
+    """Whether the canary's ReplicaSet belongs to the Deployment: from there on there is no way back.
+
+    Of two Deployments nothing changes hands: the promoted one is home as soon as that is decided.
+    """
+    if o.workload is None:
+        return False
+    if o.workload.sides is not None:
+        return o.facts.phase is Phase.PROMOTING
+    return o.workload.canary is not None and o.workload.canary.of == "deployment"
 
 
 def native_roll(o: Observed) -> Pods | None:
@@ -308,7 +315,9 @@ def at_rest(o: Observed) -> bool:
     """
     if o.traffic is not None and (o.traffic.pinned or o.traffic.pinned_routes != "none"):
         return False
-    return o.workload is None or (o.workload.canary is None and not o.workload.bereft and not leftovers(o))
+    if o.workload is None or o.workload.sides is not None:
+        return True
+    return o.workload.canary is None and not o.workload.bereft and not leftovers(o)
 
 
 def nothing_left(o: Observed) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout_controller.core import bookkeeping, drift, strays, transitions
+from rollout_controller.core import bookkeeping, drift, sides, strays, transitions
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
 from rollout_controller.core.model import (
@@ -42,7 +42,7 @@ def decide(o: Observed) -> Decision:
         facts=facts,
         display=display(strays.tell(o, facts), facts),
         effects=tuple(effects),
-        notices=(*_told(o, facts, effects), *step.notices),
+        notices=(*sides.told(o, learnt), *_told(o, facts, effects), *step.notices),
         wake_at=agenda.next,
         gone=step.gone,
     )

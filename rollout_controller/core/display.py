@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core import drift
+from rollout_controller.core import drift, sides
 from rollout_controller.core.model import (
     RUNNING,
     Display,
@@ -90,6 +90,10 @@ def _phase(o: Observed, facts: Facts) -> str:
 def _initializing(o: Observed, facts: Facts) -> str:
     if o.holder:
         return f"waiting until Rollout {o.holder} has let go of what both claim"
+    two = sides.of(o)
+    if two is not None and is_.at_rest(o):
+        waits = f"waiting until one of {two.serving.name} and {two.idle.name} serves everybody, and both have"
+        return f"{facts.reason}; " * bool(facts.reason) + f"{waits} rolled out what they were given last"
     if facts.reason:
         return f"{facts.reason}; waiting until the Deployment has come to rest"
     if not is_.at_rest(o):
@@ -101,7 +105,10 @@ def _invalid(o: Observed, facts: Facts) -> str:
     return str(o.error) if o.error is not None else facts.reason or "what was wrong is cured"
 
 
-def _healthy(_o: Observed, facts: Facts) -> str:
+def _healthy(o: Observed, facts: Facts) -> str:
+    two = sides.of(o)
+    if two is not None:
+        return sides.who_serves(two, facts)
     last = facts.history[-1] if facts.history else None
     if last is not None and last.outcome == "Promoted" and last.revision == facts.stable:
         return f"stable {facts.stable} serves everybody; promoted from canary"
@@ -127,13 +134,17 @@ def _progressing(o: Observed, facts: Facts) -> str:
     place, ready = _place(facts), is_.ready(o)
     if facts.stage < 0:
         if o.workload is not None and o.workload.canary is not None:
-            return f"{place}: {ready} of {is_.next_pods(o, facts)} canary pods ready"
+            wanted = is_.next_pods(o, facts)
+            why = sides.missing(o, wanted) if ready < wanted else ""
+            return f"{place}: {ready} of {wanted} canary pods ready{why}"
         return f"{place}: pinning the subsets to stable {facts.stable} and canary {facts.canary}"
     if facts.lowered_to is not None:
         short = f"only {ready} of {facts.granted} canary pods are ready"
         return f"{place}: lowered to {facts.lowered_to} % as {short}"
     if facts.waiting_since is not None:
-        return f"{place}: passed; waiting for canary pods, {ready} of {is_.next_pods(o, facts)} ready"
+        wanted = is_.next_pods(o, facts)
+        count = f"{ready} of {wanted} ready{sides.missing(o, wanted)}"
+        return f"{place}: passed; waiting for canary pods, {count}"
     return f"{place}: {_judged(o, facts)}"
 
 
@@ -154,7 +165,9 @@ def _paused(o: Observed, facts: Facts) -> str:
 
 
 def _promoting(o: Observed, facts: Facts) -> str:
-    w = o.workload
+    w, two = o.workload, sides.of(o)
+    if two is not None:
+        return f"at 100 %: {two.idle.name} becomes the one that serves, {two.serving.name} the idle one"
     if is_.handed_over(o):
         old = w.stable.existing if w is not None and w.stable is not None else 0
         if old:
@@ -184,10 +197,19 @@ def _reverting(o: Observed, facts: Facts) -> str:
     if o.workload is not None and o.workload.bereft:
         left = f"{o.workload.bereft} canary pods without a ReplicaSet are waited for; delete those that stay"
         return f"everybody is back on stable {facts.stable}; {left}: {why}"
+    if sides.of(o) is not None:
+        return f"everybody is back on {facts.stable}, its last requests are waited for: {why}"
     return f"everybody is back on stable {facts.stable}, the canary is being drained: {why}"
 
 
-def _reverted(_o: Observed, facts: Facts) -> str:
+def _reverted(o: Observed, facts: Facts) -> str:
+    two = sides.of(o)
+    if two is not None:
+        words = (
+            f"revision {facts.canary} of {two.idle.name} was taken back: {facts.reason};"
+            f" {facts.stable} serves everybody. Change the template of {two.idle.name}, or annotate retry"
+        )
+        return drift.ended(words, facts)
     words = (
         f"canary {facts.canary} was taken back: {facts.reason}; stable {facts.stable} serves everybody. "
         "Change the template, or annotate retry"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core import drift
+from rollout_controller.core import drift, sides
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import RUNNING, Command, Facts, Observed, Part, PausedBy, Phase
 from rollout_controller.core.table import Event
@@ -74,7 +74,8 @@ def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:
         return _unclear_words(o)
     if _deadline_passed(o, f, a):
         wanted = is_.next_pods(o, f) if f.lowered_to is None else f.granted
-        return f"canary pods were not ready within progressDeadline: {is_.ready(o)} of {wanted} ready"
+        count = f"{is_.ready(o)} of {wanted} ready{sides.missing(o, wanted)}"
+        return f"canary pods were not ready within progressDeadline: {count}"
     return None
 
 
@@ -144,6 +145,9 @@ def _cured(o: Observed, _f: Facts, _a: Agenda) -> str | None:
 def _template_stable(o: Observed, f: Facts, _a: Agenda) -> str | None:
     if o.workload is None or not is_.deployment_present(o) or o.workload.target != f.stable:
         return None
+    two = o.workload.sides
+    if two is not None:
+        return f"the template of {two.idle.name} is the one before again"
     return "the Deployment's template is stable's again"
 
 
@@ -151,10 +155,10 @@ def _template_new(o: Observed, f: Facts, _a: Agenda) -> str | None:
     w = o.workload
     if w is None or not is_.deployment_present(o) or w.target in {f.stable, f.canary}:
         return None
-    waits = bool(o.holder) or Part.ROLLOUTS in o.unread or not w.paused or o.policy is None
+    waits = bool(o.holder) or Part.ROLLOUTS in o.unread or not w.paused or not w.target or o.policy is None
     if f.phase not in RUNNING and waits:
         return None
-    return f"new revision {w.target}"
+    return sides.new_template(w.sides) if w.sides is not None else f"new revision {w.target}"
 
 
 def _hold(o: Observed, f: Facts, a: Agenda) -> str | None:
@@ -268,20 +272,25 @@ def _empty(o: Observed, _f: Facts, a: Agenda) -> str | None:
     return "the Deployment has 0 replicas" if is_.pins_settled(o, a) else None
 
 
-def _home(o: Observed, f: Facts, _a: Agenda) -> str | None:
+def _home(o: Observed, f: Facts, a: Agenda) -> str | None:
     if o.unread or not is_.at_rest(o):
         return None
     if f.phase is Phase.REVERTING:
         home = o.traffic is None or o.traffic.home
+        if sides.of(o) is not None and not is_.drained(o, f.canary or "", a):
+            return None  # its pods stay, but requests that still come are somebody's mistake
         return "home" if home and is_.native_roll(o) is None else None
     w = o.workload
     if w is None or not w.synced or not w.labelled or o.holder or is_.stable_candidate(o) is None:
         return None
-    return "adopted"
+    return "adopted" if sides.adoptable(o) else None
 
 
 def _finished(o: Observed, _f: Facts, _a: Agenda) -> str | None:
     w = o.workload
+    if w is not None and w.sides is not None:
+        at_home = o.traffic is not None and o.traffic.canary_weight == (100, 100) and not o.traffic.fed
+        return f"everybody is on {w.sides.idle.name}" if at_home and not o.unread else None
     if o.unread or w is None or (w.stable is not None and (w.stable.existing or w.stable.spec)):
         return None
     if o.traffic is not None and (o.traffic.pinned or not o.traffic.home):

@@ -162,6 +162,27 @@ class Pods:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """One of two Deployments that serve in turn.
+
+    `revision` is the `pod-template-hash` of the ReplicaSet that has the Deployment's present template, ""
+    while it has none; `others` counts pods of other templates that are not terminating.
+    """
+
+    name: str
+    revision: Hash
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The Deployment that serves everybody at rest, and the one whose next template is released."""
+
+    serving: Side
+    idle: Side
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """The Deployment and its ReplicaSets.
 
@@ -172,6 +193,11 @@ class Workload:
     ReplicaSets that are neither stable nor canary: the Deployment's older ones and canaries of ours left
     from earlier. `changed_by` is the field manager that last wrote `spec.paused`. `bereft` counts pods of the
     canary's revision whose ReplicaSet is gone.
+
+    With two Deployments there are `sides`: `stable` is the serving one whole, under its own name; `canary`
+    the pods of the idle one that have the revision in release, and `target` the idle one's revision, stable's
+    name if it was accepted, "" if no ReplicaSet has it yet. `replicas` are those of the serving one, and it
+    is `paused` and `labelled` without being either: no template is let roll by us.
     """
 
     replicas: int
@@ -187,6 +213,7 @@ class Workload:
     image: str = ""
     changed_by: str = ""
     bereft: int = 0
+    sides: Sides | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +243,8 @@ class Traffic:
     DestinationRule; `changed_by` is who wrote routes after us, `relabelled_by` who wrote subsets or Services
     (None: nobody). `pinned_routes` tells of routes that we added: none, those that the release's header pins
     make, or others (some are missing, or are not what they should be); `mirror` is the lowest and highest
-    percent of requests over the managed routes of which the canary subset gets a copy.
+    percent of requests over the managed routes of which the canary subset gets a copy. `fixed` subsets are
+    told apart by labels of the user's own, as those of two Deployments are: they are never pinned.
     """
 
     canary_weight: tuple[int, int]
@@ -228,6 +256,7 @@ class Traffic:
     relabelled_by: ForeignWrite | None = None
     pinned_routes: Literal["none", "ours", "other"] = "none"
     mirror: tuple[int, int] = (0, 0)
+    fixed: bool = False
 
     @property
     def fed(self) -> bool:
@@ -261,7 +290,7 @@ class Traffic:
     @property
     def pinned(self) -> bool:
         """Whether any subset still carries a hash of ours."""
-        return self.subsets != (None, None)
+        return not self.fixed and self.subsets != (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +404,8 @@ class Facts:
     what the owner of that tool has to set; `token` that of the last command executed;
     `header_pins` are those of this release, and `fed` says that the present stage's pinned routes and copies
     were read back; `strayed` that requests were seen to reach the canary after everybody was sent back;
-    `previous` are the revisions that were stable before, the newest first, promoted or adopted.
+    `previous` are the revisions that were stable before, the newest first, promoted or adopted. `accepted`
+    tells of two Deployments, by name, which revision of each begins no release.
     """
 
     phase: Phase = Phase.INITIALIZING
@@ -406,6 +436,7 @@ class Facts:
     strayed: bool = False
     history: tuple[Outcome, ...] = ()
     previous: tuple[Hash, ...] = ()
+    accepted: tuple[tuple[str, Hash], ...] = ()
 
     @property
     def key(self) -> StageKey | None:

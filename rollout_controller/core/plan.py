@@ -7,6 +7,7 @@ and names the next writes, those towards stable first. Waiting is left to the ag
 from __future__ import annotations
 
 from rollout_controller.core import conditions as is_
+from rollout_controller.core import sides
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import (
     RUNNING,
@@ -35,7 +36,7 @@ from rollout_controller.core.takeback import initialize, leave, let_go, revert, 
 
 def plan(o: Observed, facts: Facts, agenda: Agenda, *, gone: bool) -> list[Effect]:
     """The effects that this world needs now, in the order in which they must be tried."""
-    effects = leave(o, facts) if gone else _towards_goal(o, facts, agenda)
+    effects = sides.kept(o, leave(o, facts) if gone else _towards_goal(o, facts, agenda))
     if Part.DESTINATION_RULE in o.absent:
         return [e for e in effects if not isinstance(e, Pin)]
     if Part.SERVICE in o.absent:  # the other one has its pin taken off all the same
@@ -103,7 +104,7 @@ def _prepare(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     if t.subsets[0] not in {None, facts.stable}:
         return [Pin(None, None)]
     if not t.home:
-        return [SetTraffic(0)]
+        return [SetTraffic(0)] if is_.stable_serves(o) else []
     left, twins = is_.leftovers(o), is_.twins(o)
     effects: list[Effect] = [Delete(p.name) for p in twins if not p.spec and not p.existing]
     if not is_.weights_settled(o, agenda):
@@ -212,6 +213,9 @@ def _finish(o: Observed, facts: Facts) -> list[Effect]:
     w, t = o.workload, o.traffic
     if w is None or not is_.deployment_present(o) or o.unread:
         return []
+    if w.sides is not None:
+        settled = t is None or (t.canary_weight == (100, 100) and not t.fed)
+        return [SetTraffic(100)] if not settled and is_.ready(o) else []
     if facts.stable is not None and not is_.unserved(o, facts.stable):
         return [Pin(facts.canary, facts.canary)] if is_.ready(o) else []
     effects: list[Effect] = []

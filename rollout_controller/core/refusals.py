@@ -20,7 +20,7 @@ def retry_refusal(o: Observed) -> str | None:
     """Why there is nothing to start again, None if there is."""
     if o.holder:
         return f"Rollout {o.holder} claims the same and has not taken its release back"
-    startable = o.policy is not None and is_.deployment_present(o)
+    startable = o.policy is not None and is_.deployment_present(o) and o.workload and o.workload.target
     return None if startable else "there is no Deployment, or no usable spec, to start it with"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core import drift, events, refusals
+from rollout_controller.core import drift, events, refusals, sides
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.bookkeeping import begin_stretch
 from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, Part, PausedBy, Phase
@@ -84,6 +84,8 @@ def _refusal(o: Observed, facts: Facts, event: Event, cell: To, command: Command
     phase = facts.phase.value
     if cell is Cell.REFUSE or cell is Cell.NOTHING:
         if event is Event.ABORT and facts.phase is Phase.PROMOTING:
+            if sides.of(o) is not None:
+                return "the new version serves everybody, and is home now"
             return "the new version was handed over to the Deployment; go back with kubectl rollout undo"
         return f"it has no meaning while the Rollout is {phase}"
     if cell is Cell.STAY and event is Event.HOLD:
@@ -152,9 +154,8 @@ def _next(step: Step, o: Observed) -> None:
     following = is_.next_stage(f)
     if following is None:
         step.facts = replace(f, phase=Phase.PROMOTING, waiting_since=None, reason="")
-        step.notices.append(
-            Notice("Normal", "Promoting", f"{_why_promoted(f)}: the new version is handed over")
-        )
+        what = "the new version is handed over" if sides.of(o) is None else "everybody stays where they are"
+        step.notices.append(Notice("Normal", "Promoting", f"{_why_promoted(f)}: {what}"))
         return
     index = f.last if f.approved == "full" else f.stage + 1
     entered = replace(
@@ -213,13 +214,14 @@ def _come_home(step: Step, o: Observed) -> None:
         step.facts = f = _remember(f, o, "Reverted")
     if o.workload is None or not is_.deployment_present(o):
         step.facts = _forget(f, Phase.INITIALIZING)
-    elif o.workload.target == f.stable:
+    elif o.workload.target in {f.stable, ""}:
         step.facts = _forget(f, Phase.HEALTHY)
         step.notices.append(Notice("Normal", "Healthy", f"stable {f.stable} serves everybody"))
     elif o.workload.target == f.canary:
         kept = _forget(f, Phase.REVERTED)
         step.facts = replace(kept, canary=f.canary, reason=f.reason, advice=f.advice)
-        step.notices.append(Notice("Warning", "Reverted", f"canary {f.canary} is gone: {f.reason}"))
+        what = "is gone" if sides.of(o) is None else f"gets nothing any more, {f.stable} serves everybody"
+        step.notices.append(Notice("Warning", "Reverted", f"canary {f.canary} {what}: {f.reason}"))
     elif o.owner:
         step.facts = replace(_forget(f, Phase.INVALID), reason=str(o.error or ""))
         step.notices.append(Notice("Warning", "Invalid", step.facts.reason))
@@ -282,11 +284,19 @@ def _be_healthy(step: Step, o: Observed, taken: _Taken) -> None:
     f, event = step.facts, taken.event
     if event is Event.FINISHED:
         f = _remember(f, o, "Promoted")
-        step.facts = replace(_forget(f, Phase.HEALTHY), stable=f.canary, previous=previous(f, f.canary))
-        step.notices.append(Notice("Normal", "Promoted", f"{f.canary} is the Deployment's own version now"))
+        two = sides.of(o)
+        if two is not None:
+            step.facts = _forget(sides.promoted(o, f), Phase.HEALTHY)
+            words = sides.who_serves(two, step.facts)
+        else:
+            step.facts = replace(_forget(f, Phase.HEALTHY), stable=f.canary, previous=previous(f, f.canary))
+            words = f"{f.canary} is the Deployment's own version now"
+        step.notices.append(Notice("Normal", "Promoted", words))
     elif event is Event.HOME:
         stable = is_.stable_candidate(o)
-        step.facts = replace(_forget(f, Phase.HEALTHY), stable=stable, previous=previous(f, stable))
+        before = previous(f, stable) if sides.of(o) is None else ()
+        adopted = sides.adopted(o, f)
+        step.facts = replace(_forget(f, Phase.HEALTHY), stable=stable, previous=before, accepted=adopted)
         step.notices.append(Notice("Normal", "Healthy", f"adopted: stable is {step.facts.stable}"))
     else:
         step.facts = _forget(f, Phase.HEALTHY)
@@ -310,7 +320,14 @@ def _start_over(step: Step, phase: Phase, taken: _Taken) -> None:
 
 def _forget(f: Facts, phase: Phase) -> Facts:
     """The facts that outlive a release: stable and those before it, the last command's token, the history."""
-    return Facts(phase=phase, stable=f.stable, token=f.token, history=f.history, previous=f.previous)
+    return Facts(
+        phase=phase,
+        stable=f.stable,
+        token=f.token,
+        history=f.history,
+        previous=f.previous,
+        accepted=f.accepted,
+    )
 
 
 def _remember(f: Facts, o: Observed, outcome: str) -> Facts:

@@ -49,7 +49,8 @@ class Inventory:
     judged. `pods` are the Deployment's, of every version; `serving` the ready pods behind our Service,
     whosever they are, None unless all of them are known. `stages`, `header_pins` and `window` are the
     Rollout's or, of a release that runs, those it began with; `at_rest` says that none runs. `scrape` is the
-    interval of Prometheus' scrapes, None while it is not known.
+    interval of Prometheus' scrapes, None while it is not known. Where two Deployments serve in turn, `sides`
+    are the serving and the idle one, and there is no `deployment`.
     """
 
     routing: Routing
@@ -60,6 +61,7 @@ class Inventory:
     window: timedelta | None = None
     scrape: timedelta | None = None
     deployment: Json | None = None
+    sides: tuple[Json | None, Json | None] = (None, None)
     virtual_services: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
     destination_rule: Json | None = None
     unread: frozenset[Part] = frozenset()

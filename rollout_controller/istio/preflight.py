@@ -31,9 +31,10 @@ from rollout_controller.istio.manager_findings import route_manager_findings, ru
 from rollout_controller.istio.mtls_findings import mtls_findings
 from rollout_controller.istio.proxy_findings import proxy_findings
 from rollout_controller.istio.route_findings import virtual_service_findings
-from rollout_controller.istio.routing import ManagedService
+from rollout_controller.istio.routing import ManagedService, Side
 from rollout_controller.istio.scaling_findings import scaling_findings
 from rollout_controller.istio.shadow_findings import pin_shadow_findings, shadow_findings
+from rollout_controller.istio.sides import sides_findings
 from rollout_controller.istio.strategy_findings import strategy_findings
 from rollout_controller.istio.subset_findings import other_subset_findings, rule_findings, service_findings
 
@@ -53,6 +54,8 @@ def _findings(known: Inventory) -> Iterator[Finding]:
     routing = known.routing
     if known.deployment is not None:
         yield from _deployment_findings(known, known.deployment)
+    elif routing.deployments is not None:
+        yield from sides_findings(known)
     elif Part.DEPLOYMENT not in known.unread:
         yield _missing(known, MISSING_DEPLOYMENT, DEPLOYMENT, routing.deployment, "spec.workload.deployment")
     if routing.services is not None:
@@ -92,12 +95,14 @@ def _missing(known: Inventory, code: str, kind: str, name: str, field: str) -> F
 
 def _pair_findings(known: Inventory) -> Iterator[Finding]:
     """Host mode: the two Services take the place of the subsets."""
-    for side, name in zip(("stable", "canary"), known.routing.services or (), strict=True):
+    sides: tuple[Side, Side] = ("stable", "canary")
+    for side, name in zip(sides, known.routing.services or (), strict=True):
         service = known.services.get(known.routing.namespace, name)
         if service is not None:
             yield from service_findings(known, service)
         elif Part.SERVICE not in known.unread and known.services.complete(known.routing.namespace):
-            yield _missing(known, MISSING_SERVICE, SERVICE, name, f"spec.traffic.istio.services.{side}")
+            field = f"spec.traffic.istio.services.{known.routing.named(side)}"
+            yield _missing(known, MISSING_SERVICE, SERVICE, name, field)
 
 
 def _deployment_findings(known: Inventory, deployment: Json) -> Iterator[Finding]:

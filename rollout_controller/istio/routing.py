@@ -9,7 +9,7 @@ Everything else is somebody else's and is only ever looked at.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
 from rollout_controller.api.parse import Places
@@ -69,7 +69,9 @@ class Routing:
 
     `services` are the Services of the stable and the canary side in host mode, where there is neither
     DestinationRule nor subset; `rollout` names the routes that we add, as one VirtualService may carry routes
-    of several Rollouts.
+    of several Rollouts. `deployments` are the serving and the idle one where two serve in turn: then
+    `deployment` is the serving one, the stable subset or Service the one that selects its pods, and
+    `turned_round` tells that the spec calls these canary.
     """
 
     namespace: str
@@ -81,22 +83,45 @@ class Routing:
     cluster_domain: str = CLUSTER_DOMAIN
     services: tuple[str, str] | None = None
     rollout: str = ""
+    deployments: tuple[str, str] | None = None
+    turned_round: bool = False
 
     @classmethod
     def of(cls, namespace: str, name: str, spec: RolloutSpec | Places) -> Self:
         """The routing of the Rollout of this namespace and name."""
         istio: IstioTraffic = spec.traffic.istio
-        rule, services = istio.destination_rule, istio.services
+        rule, services, workload = istio.destination_rule, istio.services, spec.workload
+        pair = None
+        if workload.stable is not None and workload.canary is not None:
+            pair = (workload.stable.deployment, workload.canary.deployment)
         return cls(
             namespace=namespace,
-            deployment=spec.workload.deployment,
+            deployment=pair[0] if pair is not None else workload.deployment or "",
             virtual_services=tuple(map(ManagedService.of, istio.virtual_services)),
             destination_rule=rule.name if rule is not None else "",
             stable_subset=rule.stable_subset if rule is not None else "",
             canary_subset=rule.canary_subset if rule is not None else "",
             services=(services.stable, services.canary) if services is not None else None,
             rollout=name,
+            deployments=pair,
         )
+
+    def turned(self) -> Routing:
+        """The same with stable and canary in each other's place."""
+        pair, services = self.deployments, self.services
+        return replace(
+            self,
+            deployment=pair[1] if pair is not None else self.deployment,
+            deployments=pair[::-1] if pair is not None else None,
+            services=services[::-1] if services is not None else None,
+            stable_subset=self.canary_subset,
+            canary_subset=self.stable_subset,
+            turned_round=not self.turned_round,
+        )
+
+    def named(self, side: Side) -> Side:
+        """What the spec calls this side."""
+        return side if not self.turned_round else "canary" if side == "stable" else "stable"
 
     @property
     def own(self) -> str:

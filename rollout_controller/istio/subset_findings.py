@@ -23,7 +23,7 @@ from rollout_controller.istio.finding import (
     warning,
 )
 from rollout_controller.istio.inventory import Inventory
-from rollout_controller.istio.routing import http_routes, is_own
+from rollout_controller.istio.routing import Side, http_routes, is_own
 
 MISSING_SUBSET: Final = "MissingSubset"
 DUPLICATE_SUBSET: Final = "DuplicateSubset"
@@ -42,7 +42,12 @@ def rule_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
     subsets = spec.get("subsets") or []
     names = [subset.get("name") or "" for subset in subsets]
     yield from host_findings(routing, name, "spec.host", spec.get("host") or "")
-    for field, wanted in (("stableSubset", routing.stable_subset), ("canarySubset", routing.canary_subset)):
+    sides: tuple[tuple[Side, str], ...] = (
+        ("stable", routing.stable_subset),
+        ("canary", routing.canary_subset),
+    )
+    for side, wanted in sides:
+        field = f"{routing.named(side)}Subset"
         if wanted not in names:
             yield error(
                 MISSING_SUBSET,

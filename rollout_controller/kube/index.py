@@ -168,6 +168,8 @@ def references(rollout: Json) -> set[Ref]:
     services = _at(istio, "virtualServices")
     named = [
         (Kind.DEPLOYMENT, _at(spec, "workload", "deployment")),
+        (Kind.DEPLOYMENT, _at(spec, "workload", "stable", "deployment")),
+        (Kind.DEPLOYMENT, _at(spec, "workload", "canary", "deployment")),
         (Kind.DESTINATION_RULE, _at(istio, "destinationRule", "name")),
         (Kind.SERVICE, _at(istio, "services", "stable")),
         (Kind.SERVICE, _at(istio, "services", "canary")),

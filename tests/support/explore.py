@@ -67,6 +67,7 @@ def explore(
     until: Callable[[Run], bool] = lambda _: False,
     restarts: bool = True,
     limit: int = 20_000,
+    laws: type[Laws] = Laws,
 ) -> Exploration:
     """Explore everything that can come of these runs. Raises BrokenLaw, or AssertionError for a live-lock.
 
@@ -86,7 +87,7 @@ def explore(
         if until(run):
             onward[key] = _Onward(run, None, wrote=False, took_time=False)
             continue
-        onward[key], others = _expand(run, found)
+        onward[key], others = _expand(run, found, laws)
         todo.extend(others)
         if restarts:
             todo.append(run.fork(memory=Memory()))
@@ -101,16 +102,16 @@ def explore(
     return found
 
 
-def _expand(run: Run, found: Exploration) -> tuple[_Onward, list[Run]]:
+def _expand(run: Run, found: Exploration, laws: type[Laws]) -> tuple[_Onward, list[Run]]:
     """What follows without trouble, and all the states that trouble leads to."""
     recorder = _Recorder(run.pace)
     after = run.fork()
-    goes_on = _advance(after, recorder)
+    goes_on = _advance(after, recorder, laws)
     others = [run.fork(world=world, memory=Memory()) for world in recorder.worlds]
     for number in range(len(recorder.worlds)):
         for done in (True, False):
             troubled = run.fork()
-            _advance(troubled, FaultAtWrite(number, done=done))
+            _advance(troubled, FaultAtWrite(number, done=done), laws)
             others.append(troubled)
     found.edges += len(others) + 1
     found.writes += len(recorder.worlds)
@@ -118,10 +119,10 @@ def _expand(run: Run, found: Exploration) -> tuple[_Onward, list[Run]]:
     return _Onward(after, key, bool(recorder.worlds), after.world.now > run.world.now), others
 
 
-def _advance(run: Run, hook: Hook) -> bool:
-    laws = Laws(run.evidence, run.timing)
-    laws.look(run.world)
-    run.world.on_write = laws.watch
+def _advance(run: Run, hook: Hook, laws: type[Laws]) -> bool:
+    watching = laws(run.evidence, run.timing)
+    watching.look(run.world)
+    run.world.on_write = watching.watch
     try:
         return run.advance(hook, made=check_pass)
     finally:

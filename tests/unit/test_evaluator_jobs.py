@@ -15,6 +15,7 @@ from rollout_controller.core.model import Observed
 from rollout_controller.core.share import Bypass
 from rollout_controller.istio.routing import Routing
 from rollout_controller.ports import Json, Subset
+from rollout_controller.prometheus.promql import Scope
 from tests.builders import (
     AT_5,
     AT_25,
@@ -50,12 +51,12 @@ ANALYSIS = {
 }
 
 
-def sighting(observed: Observed, *raw_pods: Json) -> Sighting:
+def sighting(observed: Observed, *raw_pods: Json, workload: Json | None = None) -> Sighting:
     """This world, with these pods, of Rollout shop/web."""
     rollout = {"metadata": {"name": "web", "namespace": "shop"}}
     spec = parse_spec(
         {
-            "workload": {"deployment": "web"},
+            "workload": workload or {"deployment": "web"},
             "traffic": {
                 "istio": {
                     "virtualServices": [{"name": "web"}],
@@ -213,6 +214,36 @@ def test_pods_of_the_canary_that_are_ready_are_known_with_since_when() -> None:
         pod("web-old-ccccc", "old"),
     )
     assert stretch.ready == {"web-new-aaaaa": datetime(2030, 1, 1, 11, 58, tzinfo=UTC)}
+
+
+def test_of_two_deployments_the_idle_sides_revision_is_judged_against_all_pods_that_serve() -> None:
+    def of(kind: str, name: str, owner: str, uid: str) -> Json:
+        owners = [{"kind": kind, "name": owner, "uid": uid, "controller": True}]
+        return {"metadata": {"name": name, "namespace": "shop", "ownerReferences": owners}}
+
+    two = {"stable": {"deployment": "web-v1"}, "canary": {"deployment": "web-v2"}}
+    world = at_step(AT_25)
+    names = ("web-v1-one", "web-v1-two", "web-v2-new")
+    found = sighting(world, *(of("ReplicaSet", f"{n}-aaaaa", n, n) for n in names), workload=two)
+    assert found.snapshot is not None
+    found.snapshot.sides = (
+        {"metadata": {"name": "web-v1", "uid": "u-1"}},
+        {"metadata": {"name": "web-v2", "uid": "u-2"}},
+    )
+    found.snapshot.replica_sets = {
+        name: of("Deployment", name, name[:6], "u-1" if name.startswith("web-v1") else "u-2")
+        for name in names
+    }
+    made = job_of(found, world.facts, SETTLE)
+    assert made is not None
+    assert made.stretch is not None
+    assert made.stretch.scope == Scope(
+        "shop", "web-v2-new-[a-z0-9]{5}", "web-v1-one-[a-z0-9]{5}|web-v1-two-[a-z0-9]{5}"
+    )
+    assert not made.drained
+    home = job_of(replace(found, observed=reverting()), reverting().facts, SETTLE)
+    assert home is not None
+    assert home.drained.keys() == {"new"}, "the serving one loses nothing"
 
 
 def test_failures_told_by_the_status_are_passed_on() -> None:

@@ -45,6 +45,19 @@ class Woken:
         return self.index.woken_by(kind, Change(old, new))
 
 
+def test_each_of_two_deployments_wakes_their_rollout_with_its_pods() -> None:
+    two = rollout()
+    two["spec"]["workload"] = {"stable": {"deployment": "web-v1"}, "canary": {"deployment": "web-v2"}}
+    woken = Woken(two)
+    for name in ("web-v1", "web-v2"):
+        assert woken.by(Kind.DEPLOYMENT, thing(name)) == {WEB}
+        owned = thing(f"{name}-abc", owner=("Deployment", name))
+        assert woken.by(Kind.REPLICA_SET, owned) == {WEB}
+        labels = {"pod-template-hash": "abc"}
+        pod = thing("pod", owner=("ReplicaSet", f"{name}-abc"), labels=labels)
+        assert woken.by(Kind.POD, pod) == {WEB}
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
