@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from rollout_controller.api import status as api
 from rollout_controller.api.quantities import format_percentage
+from rollout_controller.core.display import UNREAD
 from rollout_controller.core.model import (
     RUNNING,
     Display,
@@ -101,7 +102,7 @@ def status_of(
     verdict = None
     if facts.gate is not None:
         verdict = api.VerdictStatus(
-            result=facts.gate,
+            result="pass" if display.verdict == "pass" else facts.gate,
             since=facts.gate_since,
             failures=facts.failures,
             sentence=display.sentence or None,
@@ -140,7 +141,8 @@ def worth_writing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Litera
 
 
 def _comparable(status: Mapping[str, Any], *, numbers: bool = True) -> dict[str, Any]:
-    """What two statuses are compared by; without `numbers`, sentences lose theirs and readings go."""
+    """What two statuses are compared by; without `numbers`, sentences lose theirs and the verdict's own, and
+    readings go. A pass is good news that may wait as well; facts that follow from it are written at once."""
     plain = dict(status)
     plain["conditions"] = [
         {k: v for k, v in c.items() if k not in ("lastTransitionTime", "observedGeneration")}
@@ -149,14 +151,20 @@ def _comparable(status: Mapping[str, Any], *, numbers: bool = True) -> dict[str,
     if numbers:
         return plain
     plain.pop("readings", None)
-    plain["message"] = _words(status.get("message", ""))
-    plain["verdict"] = {k: v for k, v in status.get("verdict", {}).items() if k != "sentence"}
-    plain["conditions"] = [{**c, "message": _words(c.get("message", ""))} for c in plain["conditions"]]
+    verdict = status.get("verdict", {})
+    judged = verdict.get("sentence") or UNREAD
+    plain["message"] = _words(status.get("message", ""), judged)
+    plain["verdict"] = {k: v for k, v in verdict.items() if k not in {"sentence", "since"}}
+    if verdict.get("result") == "pass":
+        plain["verdict"]["result"] = "inconclusive"
+    plain["conditions"] = [
+        {**c, "message": _words(c.get("message", ""), judged)} for c in plain["conditions"]
+    ]
     return plain
 
 
-def _words(sentence: str) -> str:
-    return re.sub(r"[\d.]+", "#", sentence)
+def _words(sentence: str, judged: str) -> str:
+    return re.sub(r"[\d.]+", "#", sentence.replace(judged, UNREAD))
 
 
 def _one_of(value: str | None, *allowed: str) -> Any:

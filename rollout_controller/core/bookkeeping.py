@@ -11,6 +11,8 @@ from rollout_controller.core import drift, sides
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import RUNNING, Facts, Observed, Part, Phase
 
+NOTED_AFTER: Final = timedelta(seconds=30)
+"""How long after a stage has begun a pass is noted."""
 SOON: Final = timedelta(seconds=10)
 """How long pods for the next stage may take before it is noted that they are waited for."""
 
@@ -34,7 +36,7 @@ def tell_apart(o: Observed) -> Observed:
     return replace(o, workload=replace(w, canary=None, others=(*w.others, w.canary)))
 
 
-def learn(o: Observed, facts: Facts) -> Facts:
+def learn(o: Observed, facts: Facts, agenda: Agenda) -> Facts:
     """The facts with everything noted that this observation tells of the running release."""
     if not _whole(facts):
         facts = Facts(token=facts.token, history=facts.history, previous=facts.previous)
@@ -42,7 +44,7 @@ def learn(o: Observed, facts: Facts) -> Facts:
     if facts.phase not in _IN_STAGE or is_.handed_over(o):
         return facts
     facts = _note_hindrance(o, facts)
-    facts = _note_verdict(o, facts)
+    facts = _note_verdict(o, facts, agenda)
     facts = _note_share(o, facts)
     if is_.lowered_outside(o, facts):
         return facts  # an abort, which a shortage seen in the same moment must not hide
@@ -76,9 +78,14 @@ def _note_hindrance(o: Observed, facts: Facts) -> Facts:
     return replace(facts, waiting_since=None)
 
 
-def _note_verdict(o: Observed, facts: Facts) -> Facts:
+def _note_verdict(o: Observed, facts: Facts, agenda: Agenda) -> Facts:
+    """A pass that comes early in a stage is shown, and noted only if the stage lasts: a fact is a write."""
     verdict = o.verdict
     if verdict is None or verdict.key != facts.key:
+        return facts
+    early = facts.phase is Phase.PROGRESSING and facts.gate == "inconclusive" and not facts.failures
+    begun = facts.gate_since or verdict.since
+    if verdict.result == "pass" and early and not agenda.due(begun + NOTED_AFTER):
         return facts
     since = (facts.gate_since if facts.gate == verdict.result else None) or verdict.since
     return replace(facts, gate=verdict.result, gate_since=since, failures=verdict.failures)

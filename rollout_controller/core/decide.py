@@ -30,7 +30,7 @@ def decide(o: Observed) -> Decision:
     """
     o = bookkeeping.tell_apart(o)
     agenda = Agenda(o.now)
-    learnt = strays.note(o, bookkeeping.learn(o, o.facts))
+    learnt = strays.note(o, bookkeeping.learn(o, o.facts, agenda))
     step = transitions.advance(o, learnt, agenda)
     facts = bookkeeping.note_waiting(o, step.facts, agenda)
     effects = _command_effects(o, facts) + plan(o, facts, agenda, gone=step.gone)

@@ -21,6 +21,8 @@ from rollout_controller.core.rollback import goes_back
 LONG: Final = 200
 """Characters beyond which a warning stands in the message of a status without its cure."""
 
+UNREAD: Final = "waiting for the first readings"
+
 
 def display(o: Observed, facts: Facts) -> Display:
     """The words and numbers beyond the facts."""
@@ -32,7 +34,7 @@ def display(o: Observed, facts: Facts) -> Display:
         step=step(facts),
         weight=is_.canary_share(o, facts)[0] if o.traffic is not None else facts.reached,
         readings=verdict.readings if verdict is not None and running else (),
-        verdict=verdict.result if verdict is not None and running else None,
+        verdict=verdict.result if verdict is not None and running and verdict.key == facts.key else None,
         sentence=verdict.sentence if verdict is not None and running else "",
         traffic=verdict.traffic if verdict is not None and sent else None,
         findings=o.findings,
@@ -126,7 +128,7 @@ def _place(facts: Facts) -> str:
 
 def _judged(o: Observed, facts: Facts) -> str:
     if o.verdict is None or o.verdict.key != facts.key:
-        return "waiting for the first readings"
+        return UNREAD
     return o.verdict.sentence or f"verdict {o.verdict.result}"
 
 

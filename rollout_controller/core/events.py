@@ -198,7 +198,7 @@ def _unclear_for_too_long(o: Observed, f: Facts, then: str, a: Agenda) -> bool:
         return False
     if stage is None or not stage.gate or f.since is None or f.approved is not None:
         return False
-    if f.gate == "pass" or is_.share_withheld(o, f):
+    if f.gate == "pass" or is_.gate_passes(o, f) or is_.share_withheld(o, f):
         return False
     begun = f.since + o.timing.settle
     if f.gate == "inconclusive" and f.gate_since is not None:

@@ -259,3 +259,26 @@ def test_held_while_it_is_prepared_nothing_more_is_made_and_pods_get_their_whole
 def test_a_held_or_running_release_keeps_what_it_has(o: Observed) -> None:
     quiet = but(o, workload={"synced": False}, verdict=None)
     assert decide(quiet).effects == ()
+
+
+def test_a_pass_that_comes_early_in_a_stage_is_shown_and_noted_only_if_the_stage_lasts() -> None:
+    begun = but(at_step(AT_25, "pass"), facts={"gate": "inconclusive", "gate_since": NOW - seconds(10)})
+    d = decide(but(begun, traffic={"weights_since": NOW}))
+    assert (d.facts.gate, d.display.verdict) == ("inconclusive", "pass")
+    lasting = but(later(begun, seconds(20)), traffic={"weights_since": NOW + seconds(20)})
+    assert decide(lasting).facts.gate == "pass"
+
+
+def test_a_pass_that_is_not_noted_yet_ends_the_wait_for_an_answer() -> None:
+    o = but(
+        at_step(AT_25, "pass"),
+        facts={"gate": "inconclusive", "gate_since": SINCE},
+        policy={"inconclusive_after": seconds(1)},
+        traffic={"weights_since": NOW},
+    )
+    assert decide(o).facts.phase is Phase.PROGRESSING
+
+
+def test_a_pass_after_failing_readings_is_noted_at_once() -> None:
+    o = but(at_step(AT_25, "pass"), facts={"gate": "inconclusive", "gate_since": NOW, "failures": 1})
+    assert decide(but(o, traffic={"weights_since": NOW})).facts.failures == 0
