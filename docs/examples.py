@@ -122,11 +122,7 @@ def _selectors() -> Mapping[str, Json]:
     return {name: _patched(service := _service(name), pin_service(service, to)) for name, to in pair.items()}
 
 
-def _sides() -> Mapping[str, Json]:
-    return {f"at {percent} %": _moved(percent) for percent in (25, 100)}
-
-
-def _moved(percent: int) -> Json:
+def _sides() -> Json:
     route = {
         "name": "primary",
         "route": [
@@ -136,7 +132,7 @@ def _moved(percent: int) -> Json:
     }
     routing = replace(ROUTING, stable_subset="v1", canary_subset="v2", deployments=("web-v1", "web-v2"))
     service = _virtual_service(route)
-    return _patched(service, set_traffic(routing, service, percent, _rule()))
+    return _patched(service, set_traffic(routing, service, 100, _rule()))
 
 
 def _foreign() -> Json:
