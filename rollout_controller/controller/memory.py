@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rollout_controller.core.model import WRITE_FAILS, Finding, Hash, HeaderPin, Stage, Traffic
+from rollout_controller.core.ownership import Claims, claims_of
 from rollout_controller.istio.reading import TrafficReading
-from rollout_controller.ports import Refused, Unavailable
+from rollout_controller.ports import Json, Refused, Unavailable
 
 GATE_RETRY = timedelta(seconds=1)
 GATE_RETRY_LONGEST = timedelta(seconds=30)
@@ -20,6 +21,9 @@ GATE_UNANSWERED = timedelta(seconds=30)
 PATIENCE = 5
 """Tries in a row without an answer from which on a write counts as failing: some ten seconds of the queue."""
 
+
+_MANY = 20_000
+"""Rollouts whose claims are remembered."""
 
 Strategy = tuple[tuple[Stage, ...], tuple[HeaderPin, ...]]
 """The stages and header pins that a release would get if it began now."""
@@ -82,6 +86,23 @@ class Unwritten:
             sentence=f"the API server {how} {self.verb} it: {self.message.removesuffix('.')}",
             fix="Have the policy, webhook or right that stands in its way let it through; it is tried again.",
         )
+
+
+class KnownClaims:
+    """What each Rollout claims, worked out once for each generation of its spec."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[object, Claims]] = {}
+
+    def of(self, rollout: Json) -> Claims:
+        """See core.ownership.claims_of."""
+        metadata = rollout["metadata"]
+        known = self._known.get(metadata["uid"])
+        if known is None or known[0] != metadata.get("generation"):
+            if len(self._known) >= _MANY:  # most of them gone for long
+                self._known.clear()
+            known = self._known[metadata["uid"]] = metadata.get("generation"), claims_of(rollout)
+        return known[1]
 
 
 @dataclass(slots=True)

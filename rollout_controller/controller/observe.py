@@ -15,7 +15,7 @@ from rollout_controller.api.parse import Places, SpecError, parse_places, parse_
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.controller.gate import check_gate
 from rollout_controller.controller.inventory import confirmed, take_inventory
-from rollout_controller.controller.memory import Memory
+from rollout_controller.controller.memory import KnownClaims, Memory
 from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.sides import read_sides
 from rollout_controller.controller.snapshot import Snapshot, take
@@ -77,6 +77,7 @@ class Observer:
         self._clock = clock
         self._verdicts = verdicts
         self._timing = timing
+        self._claims = KnownClaims()
 
     async def look(self, key: Key, memory: Memory, *, live: bool) -> Sighting | None:
         """Everything about this Rollout, None if it does not exist.
@@ -101,7 +102,8 @@ class Observer:
         now = self._clock.now()
         gate = await check_gate(self._cluster, snapshot.deployment, key, memory, now)
         workload, traffic = _workload(snapshot, facts), _traffic(snapshot, facts, memory, now)
-        metadata, owned = rollout["metadata"], ownership(rollout, snapshot.rollouts)
+        metadata = rollout["metadata"]
+        owned = ownership(rollout, snapshot.rollouts, self._claims.of)
         told = findings_of(rollout.get("status") or {})
         scrape = self._verdicts.scrape_interval(key)
         known = take_inventory(self._cluster, snapshot, facts, policy, scrape)

@@ -11,7 +11,7 @@ wrong in the middle of a release still owns what it claims.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -44,15 +44,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """All that a Rollout claims. `routes` are, by VirtualService, those chosen (None: whatever it finds)."""
+    """All that a Rollout claims: by what it is called; `routes` are, by VirtualService, those chosen (None:
+    whatever it finds).
+    """
 
-    single: tuple[Claim, ...] = ()
+    single: Mapping[str, Claim] = field(default_factory=dict)
     routes: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
 
     def shared_with(self, other: Claims) -> Claim | None:
         """The first thing that both claim, None if there is none."""
-        theirs = {claim.what for claim in other.single}
-        return next((claim for claim in self.single if claim.what in theirs), None) or self._route(other)
+        if not self.single.keys().isdisjoint(other.single):
+            return next(claim for what, claim in self.single.items() if what in other.single)
+        return None if self.routes.keys().isdisjoint(other.routes) else self._route(other)
 
     def _route(self, other: Claims) -> Claim | None:
         for index, (service, mine) in enumerate(self.routes.items()):
@@ -77,14 +80,17 @@ class Ownership:
     findings: tuple[Finding, ...] = ()
 
 
-def ownership(rollout: Json, others: Iterable[Json]) -> Ownership:
-    """What the Rollouts of its namespace leave to this one. It may be among the others itself."""
-    me, mine = _age(rollout), claims_of(rollout)
-    rivals = [
-        (other, shared)
-        for other in sorted(others, key=_age)
-        if _name(other) != _name(rollout) and (shared := mine.shared_with(claims_of(other))) is not None
-    ]
+def ownership(
+    rollout: Json, others: Iterable[Json], claims: Callable[[Json], Claims] | None = None
+) -> Ownership:
+    """What the Rollouts of its namespace leave to this one. It may be among the others itself.
+
+    `claims` is `claims_of`, or what remembers its answers: there may be thousands of others.
+    """
+    of = claims or claims_of
+    me, mine = _age(rollout), of(rollout)
+    found = [(other, shared) for other in others if (shared := mine.shared_with(of(other))) is not None]
+    rivals = sorted((r for r in found if _name(r[0]) != _name(rollout)), key=lambda rival: _age(rival[0]))
     older = [(other, shared) for other, shared in rivals if _age(other) < me]
     marked = [other for other, _ in rivals if bears_marks(other)]
     findings = [_claimed(rollout, _name(other), shared) for other, shared in older]
@@ -105,7 +111,7 @@ def bears_marks(rollout: Json) -> bool:
 def claims_of(rollout: Json) -> Claims:
     """What a Rollout's spec claims; whatever is not of the right shape claims nothing."""
     spec = rollout.get("spec")
-    single = [
+    named = [
         Claim(f"{kind} {name}", ".".join(("spec", *path)), instead)
         for path, kind, instead in _SINGLE
         if isinstance(name := _at(spec, *path), str)
@@ -116,7 +122,8 @@ def claims_of(rollout: Json) -> Claims:
         for one in (services if isinstance(services, list) else ())
         if isinstance(one, dict) and isinstance(one.get("name"), str)
     }
-    return Claims((*single, *_subsets(_at(spec, *_ISTIO, "destinationRule"))), routes)
+    named += _subsets(_at(spec, *_ISTIO, "destinationRule"))
+    return Claims({claim.what: claim for claim in named}, routes)
 
 
 def _subsets(rule: Any) -> Iterator[Claim]:

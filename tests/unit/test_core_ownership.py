@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollout_controller.api.names import FINALIZER
+from rollout_controller.controller.memory import KnownClaims
 from rollout_controller.core.ownership import claims_of, ownership
 from rollout_controller.core.patch import Json
 
@@ -172,7 +173,7 @@ def test_marks_of_its_own_or_of_strangers_are_of_no_concern() -> None:
 )
 def test_a_spec_of_the_wrong_shape_breaks_nothing(spec: Any) -> None:
     other = {"metadata": {"name": "bad", "namespace": "shop"}, "spec": spec}
-    assert claims_of(other).single == ()
+    assert claims_of(other).single == {}
     assert ownership(rollout("web"), [other]).owner == ""
     assert ownership(other, [rollout("web")]).holder == ""
 
@@ -181,3 +182,17 @@ def test_a_spec_that_todays_rules_refuse_still_claims_what_it_names() -> None:
     wrong = rollout("old")
     wrong["spec"]["strategy"] = {"canary": {"steps": [{"weight": 700}]}}
     assert ownership(rollout("web", LATE), [wrong]).owner == "old"
+
+
+def test_what_was_worked_out_for_a_generation_is_remembered_and_not_beyond_it() -> None:
+    known, one = KnownClaims(), rollout("web")
+    one["metadata"] |= {"uid": "u-1", "generation": 1}
+    first = known.of(one)
+    again = {**one, "metadata": {**one["metadata"], "resourceVersion": "9"}}
+    assert known.of(again) is first
+    moved = rollout("web", deployment="other")
+    moved["metadata"] |= {"uid": "u-1", "generation": 2}
+    assert known.of(moved) == claims_of(moved) != first
+    anew = rollout("web", deployment="third")
+    anew["metadata"] |= {"uid": "u-2", "generation": 1}
+    assert known.of(anew) == claims_of(anew)
