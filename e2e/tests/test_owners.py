@@ -94,6 +94,7 @@ async def test_a_running_release_is_held_for_an_owner_of_the_same_second_and_let
         await world.command("abort", "for the owner")
         await world.phase("Invalid")
         # The Deployment still asks for version 2: now the owner releases it.
+        await comes_to(world, "alpha", "Progressing")
         await comes_to(world, "alpha", "Healthy")
         assert await label(world) == "alpha"
         assert not (await world.get("rollouts"))["metadata"].get("finalizers")

@@ -1,5 +1,6 @@
 """Which tool resets what is ours, and what its owner is told to set."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from rollout_controller.istio import gitops
 
+PAGE = (Path(__file__).parents[2] / gitops.DOCS).read_text()
 EVENT = 1024
 """Bytes that fit into an Event; the sentence before the advice wants its part of them."""
 
@@ -106,3 +108,24 @@ def test_advice_leaves_room_in_an_event_for_what_happened(
     assert text is not None
     assert len(text.encode()) < EVENT // 2
     assert gitops.DOCS in text
+
+
+def shown(kind: str) -> Any:
+    """The object of this kind in the page that the advice points to."""
+    for block in PAGE.split("```yaml\n")[1:]:
+        for document in yaml.safe_load_all(block.partition("```")[0]):
+            if isinstance(document, dict) and document.get("kind") == kind:
+                return document
+    raise AssertionError(f"no {kind} in {gitops.DOCS}")
+
+
+def test_the_page_shows_what_the_advice_says() -> None:
+    argo = shown("Application")["spec"]
+    for kind, field in (("VirtualService", "weights"), ("DestinationRule", "labels")):
+        text = gitops.advice("argocd-controller", kind, [field], "web")  # type: ignore[list-item]
+        (rule,) = snippet(text or "", "ignoreDifferences: ")
+        assert rule in argo["ignoreDifferences"]
+        text = gitops.advice("kustomize-controller", kind, [field], "web")  # type: ignore[list-item]
+        (rule,) = snippet(text or "", "spec.ignore: ")
+        assert rule in shown("Kustomization")["spec"]["ignore"]
+    assert argo["syncPolicy"]["syncOptions"] == ["RespectIgnoreDifferences=true"]
