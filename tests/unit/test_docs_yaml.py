@@ -58,9 +58,14 @@ def _completed(part: Json, rollout: Json) -> Json:
         return {**VIRTUAL_SERVICE, "spec": {"hosts": ["web"], **part}}
     if part.keys() == {"host", "subsets"}:
         return {**VIRTUAL_SERVICE, "kind": "DestinationRule", "spec": part}
-    selectors = all(value.keys() == {"selector"} for value in part.values())
-    assert selectors, f"what is a YAML of {', '.join(part)} about?"
-    return {"apiVersion": "v1", "kind": "List", "items": [_service(n, spec) for n, spec in part.items()]}
+    assert all(isinstance(value, dict) for value in part.values()), f"what are {', '.join(part)} parts of?"
+    items = [_titled(title, value, rollout) for title, value in part.items()]
+    return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
+def _titled(title: str, part: Json, rollout: Json) -> Json:
+    """One of several parts that a page shows at once: a Service by its name, or what is so at some moment."""
+    return _service(title, part) if part.keys() == {"selector"} else _completed(part, rollout)
 
 
 def _service(name: str, spec: Json) -> Json:
