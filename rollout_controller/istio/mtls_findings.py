@@ -39,8 +39,12 @@ def _strict(known: Inventory) -> Json | None:
     """The PeerAuthentication by which our pods are strict, None if they are not, or if it is not certain.
 
     One with a selector for our pods counts before the namespace's, that before the mesh's. Where one for
-    single ports, or several that disagree, come into it, nothing is certain.
+    single ports, or several that disagree, come into it, nothing is certain; nor where there are selectors
+    and the labels of our pods are not known.
     """
+    home = known.peer_authentications.within(known.routing.namespace)
+    if known.deployment is None and any(map(_selector, home)):
+        return None
     for level in _levels(known):
         modes = {_mode(policy) for policy in level} - {"UNSET"}
         if any((policy.get("spec") or {}).get("portLevelMtls") for policy in level) or len(modes) > 1:

@@ -8,6 +8,7 @@ from what was just read, so it heals with its cause. Each theme has a file of it
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from rollout_controller.core.model import Finding, Part
@@ -47,7 +48,7 @@ RECREATE_STRATEGY: Final = "RecreateStrategy"
 
 def preflight(known: Inventory) -> tuple[Finding, ...]:
     """All that is wrong, in the order in which a person would look: the workload, the subsets, the routes."""
-    return tuple(_findings(known))
+    return tuple(dict.fromkeys(_findings(known)))
 
 
 def _findings(known: Inventory) -> Iterator[Finding]:
@@ -56,6 +57,8 @@ def _findings(known: Inventory) -> Iterator[Finding]:
         yield from _deployment_findings(known, known.deployment)
     elif routing.deployments is not None:
         yield from sides_findings(known)
+        for one in _by_deployment(known):
+            yield from proxy_findings(one)
     elif Part.DEPLOYMENT not in known.unread:
         yield _missing(known, MISSING_DEPLOYMENT, DEPLOYMENT, routing.deployment, "spec.workload.deployment")
     if routing.services is not None:
@@ -86,6 +89,18 @@ def _findings(known: Inventory) -> Iterator[Finding]:
         at_rest=known.at_rest,
     )
     yield from window_findings(known)
+
+
+def _by_deployment(known: Inventory) -> list[Inventory]:
+    """What is known, for each Deployment by itself where two serve in turn; which pods are whose is not."""
+    routing = known.routing
+    if routing.deployments is None:
+        return [known]
+    return [
+        replace(known, routing=replace(routing, deployment=name), deployment=deployment, pods=())
+        for name, deployment in zip(routing.deployments, known.sides, strict=True)
+        if deployment is not None
+    ]
 
 
 def _missing(known: Inventory, code: str, kind: str, name: str, field: str) -> Finding:
@@ -124,7 +139,8 @@ def _subset_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
     for service in known.our_services:
         yield from service_findings(known, service)
     yield from our_host_findings(known, rule)
-    yield from mtls_findings(known, rule)
+    for one in _by_deployment(known):
+        yield from mtls_findings(one, rule)
     yield from outlier_findings(known, rule)
     yield from rule_manager_findings(rule)
 

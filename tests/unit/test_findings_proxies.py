@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rollout_controller.core.patch import Json
 from tests.support.findings import LABELS, codes, everywhere, named, namespace, pod, ruled, told
-from tests.support.istio_objects import deployment, service, template
+from tests.support.istio_objects import ROUTING, deployment, service, template
 
 INJECTED = namespace({"istio-injection": "enabled"})
 AMBIENT = namespace({"istio.io/dataplane-mode": "ambient"})
@@ -197,3 +198,21 @@ def test_the_rule_is_looked_at_where_it_speaks_of_our_subsets(rule: Json, path: 
 
 def test_pods_that_are_not_in_the_mesh_are_not_strict() -> None:
     assert strict(policy("STRICT"), namespace=namespace(), pods=(pod("web-1"),)) == []
+
+
+def test_without_the_pods_labels_a_selector_makes_everything_uncertain() -> None:
+    ours = policy("PERMISSIVE", "web", selector={"matchLabels": {"app": "web"}})
+    assert [f for f in strict(policy("STRICT"), ours, deployment=None) if "MtlsConflict" in f] == []
+    assert [f for f in strict(policy("STRICT"), deployment=None) if "MtlsConflict" in f] != []
+
+
+# -- two Deployments -------------------------------------------------------------------------------------
+
+
+def test_of_two_deployments_each_is_looked_at_and_the_rule_once() -> None:
+    v1, v2 = marked("false"), deployment()
+    pair = replace(ROUTING, deployments=("web", "web-v2"))
+    found = strict(policy("STRICT"), routing=pair, deployment=None, sides=(v1, v2))
+    codes = [f.split(" ")[1].removesuffix(":") for f in found]
+    assert codes.count("SidecarRefused") == 1
+    assert codes.count("MtlsConflict") == 1
