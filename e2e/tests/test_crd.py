@@ -236,6 +236,7 @@ def test_a_status_is_stored_without_loss(kubectl: Kubectl) -> None:
                 "ended": "2026-03-04T04:00:00.5Z",
             }
         ],
+        "accepted": [{"deployment": "web-v1", "revision": "5b8f6c7d4"}],
         "previous": ["5b8f6c7d4", "86d7c5f9b"],
         "conditions": [
             {
