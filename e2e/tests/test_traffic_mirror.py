@@ -17,14 +17,16 @@ RATE = 120.0
 """Requests per second: some hundred of them show a fifth."""
 
 
-async def copied(world: World, within: float = 30.0) -> str:
+async def copied(world: World) -> str:
     """Wait until the canary's pods are sent requests; its revision."""
+    status = await world.until(lambda s: str(s.get("step")).startswith("1/"), "the first step")
+    revision: str = status["canary"]
 
-    async def some() -> str | None:
-        revision = (await world.status()).get("canary")
-        return revision if revision and await requests_to(world, revision=revision) else None
+    async def some() -> int:
+        return await requests_to(world, revision=revision)
 
-    return await wait_for(some, "copies to reach the canary", within)
+    await wait_for(some, "copies to reach the canary", within=30)
+    return revision
 
 
 async def mirrors(world: World) -> list[Object]:
