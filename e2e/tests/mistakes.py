@@ -109,7 +109,7 @@ CASES = (
             [{"destination": {"host": "{name}.{ns}.svc.cluster.local", "subset": "stable"}}],
         ),
         "MissingDestination",
-        ("spec.http[0].route", 'no destination with subset "canary"', "weight 0"),
+        ("spec.http[0].route", "no destination with host", "weight 0"),
     ),
     Case(
         "not-100",

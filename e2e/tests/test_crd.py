@@ -185,6 +185,9 @@ def test_a_status_is_stored_without_loss(kubectl: Kubectl) -> None:
             "corrections": 1,
             "corrected": "VirtualService shop/web",
             "fed": True,
+            "interference": "argocd-controller applied routes at 05:06:07",
+            "advice": "Argo CD: ignore the weights",
+            "strayed": True,
         },
         "plan": [
             {

@@ -84,6 +84,7 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec | Places, *, l
     else:
         await _read_sides(reader, taken)
     taken.services = await reader.services()
+    taken.rollouts = await reader.rollouts()
     taken.endpoints = await reader.endpoints()
     return taken
 
