@@ -37,10 +37,9 @@ def pinned_route(
         return None
     target = {key: deepcopy(value) for key, value in base["route"][canary].items() if key != "weight"}
     kept = {key: deepcopy(value) for key, value in base.items() if key not in {"name", "match", "route"}}
-    if is_ours:
-        kept["mirrors"] = [one for index, one in enumerate(kept["mirrors"]) if index not in is_ours]
-        if not kept["mirrors"]:
-            del kept["mirrors"]
+    mirrors = [one for index, one in enumerate(kept.pop("mirrors", None) or []) if index not in is_ours]
+    if mirrors:
+        kept["mirrors"] = mirrors
     return {"name": name, "match": matches, **kept, "route": [target]}
 
 

@@ -89,6 +89,15 @@ def test_a_pinned_route_carries_the_mirrors_of_others_and_not_ours() -> None:
     assert set_traffic(routing, during, 0, RULE, mirror=20, header_pins=pins) == []
 
 
+def test_an_empty_list_of_mirrors_is_none_for_a_pinned_route_before_and_after_copies_begin() -> None:
+    base = virtual_service({**half(100, 0), "mirrors": []})
+    pins = ((HeaderMatch("x-canary", "exact", "true"),),)
+    routing = replace(ROUTING, rollout="web")
+    during = apply(base, set_traffic(routing, base, 0, RULE, mirror=20, header_pins=pins))
+    assert "mirrors" not in during["spec"]["http"][0]
+    assert set_traffic(routing, during, 0, RULE, mirror=20, header_pins=pins) == []
+
+
 def test_a_route_without_the_canary_gets_no_copies() -> None:
     only = route(to("stable"))
     assert mirrored(virtual_service(only), 20) == only
