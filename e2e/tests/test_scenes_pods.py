@@ -39,6 +39,7 @@ async def test_a_canary_that_is_never_available_is_taken_back_at_the_deadline_wi
     assert "progressDeadline" in status["reason"]
 
 
+@pytest.mark.alone
 async def test_canary_pods_that_are_all_unready_at_25_percent_cost_a_few_requests(
     namespace: Namespace, controller: Controller
 ) -> None:

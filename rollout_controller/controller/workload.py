@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from rollout_controller.api import names
@@ -25,7 +26,7 @@ def read_workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
     stable = next((p for p in sets if p.hash == facts.stable and p.of == "deployment"), None)
     canary = next((p for p in sets if p.hash == facts.canary and p is not stable), None)
     others = tuple(sorted((p for p in sets if p is not stable and p is not canary), key=lambda p: p.name))
-    bereft = counted.get(facts.canary, (0, 0))[1] if canary is None and facts.canary else 0
+    bereft = counted.get(facts.canary, Count()).existing if canary is None and facts.canary else 0
     if deployment is None:
         return Workload(0, 0, True, False, False, True, "", stable, canary, others, bereft=bereft)
     metadata, spec = deployment["metadata"], deployment["spec"]
@@ -53,35 +54,51 @@ def images_of(deployment: Json) -> str:
     return ", ".join(c.get("image", "") for c in template.get("spec", {}).get("containers", ()))
 
 
-def _pods(raw: Json, deployment: Json | None, counted: Mapping[str, tuple[int, int]]) -> Pods:
+def _pods(raw: Json, deployment: Json | None, counted: Mapping[str, Count]) -> Pods:
     metadata, spec = raw["metadata"], raw["spec"]
     revision = (metadata.get("labels") or {}).get(HASH_LABEL) or ""
     owned = any(o.get("controller") for o in metadata.get("ownerReferences") or [])
     of: Literal["deployment", "us"] = "deployment" if owned else "us"
-    ready, existing = counted.get(revision, (0, 0))
+    count = counted.get(revision, Count())
     return Pods(
         hash=revision,
         name=metadata["name"],
         of=of,
         spec=spec.get("replicas", 1),
         available=(raw.get("status") or {}).get("availableReplicas", 0),
-        ready_endpoints=ready,
-        existing=existing,
+        ready_endpoints=count.ready,
+        existing=count.existing,
+        listed=count.listed,
+        selected=count.selected or not count.ready,
         current=deployment is not None and same_template(spec["template"], deployment["spec"]["template"]),
     )
 
 
-def _count(snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, tuple[int, int]]:
-    """By revision: pods that may be sent requests, and pods that exist at all, ending ones included."""
-    counted: dict[str, tuple[int, int]] = {}
+@dataclass(slots=True)
+class Count:
+    """The pods of a revision, as in `core.model.Pods`; `existing` counts ending ones, too."""
+
+    ready: int = 0
+    existing: int = 0
+    listed: int = 0
+    selected: bool = False
+
+
+def _count(snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, Count]:
+    """The pods by revision."""
+    counted: dict[str, Count] = {}
     for pod in snapshot.pods:
         own = pod["metadata"].get("labels") or {}
         status = pod.get("status") or {}
         if status.get("phase") in {"Succeeded", "Failed"}:
             continue
-        revision = own.get(HASH_LABEL) or ""
-        ready, existing = counted.get(revision, (0, 0))
-        counted[revision] = (ready + serves(snapshot, pod, labels), existing + 1)
+        count = counted.setdefault(own.get(HASH_LABEL) or "", Count())
+        count.existing += 1
+        if serves(snapshot, pod, labels):
+            known = _listings(snapshot, pod)
+            count.ready += 1
+            count.listed += all(known)
+            count.selected |= bool(known)
     return counted
 
 
@@ -98,19 +115,23 @@ def serves(snapshot: Snapshot, pod: Json, labels: Mapping[str, str]) -> bool:
 
 
 def _known_to_proxies(snapshot: Snapshot, pod: Json) -> bool:
-    """Whether the EndpointSlices have the pod: in host mode those of each Service that selects it."""
+    """Whether the EndpointSlices have the pod. In host mode those of one Service are enough, for that one
+    carries its share; a pod that no Service selects will be known once one does."""
+    known = _listings(snapshot, pod)
+    return any(known) or not known
+
+
+def _listings(snapshot: Snapshot, pod: Json) -> list[bool]:
+    """For each Service that selects the pod, whether its EndpointSlices list it; without slices it does."""
     name, endpoints = pod["metadata"]["name"], snapshot.endpoints
     if snapshot.routing.services is None:
-        return endpoints is None or any(name in pods for pods in endpoints.values())
+        return [endpoints is None or any(name in pods for pods in endpoints.values())]
     own = pod["metadata"].get("labels") or {}
-    selecting = [
-        service
+    return [
+        endpoints is None or service not in endpoints or name in endpoints[service]
         for service, raw in snapshot.selectors.items()
         if ((raw.get("spec") or {}).get("selector") or {"": ""}).items() <= own.items()
     ]
-    return bool(selecting) and all(
-        endpoints is None or service not in endpoints or name in endpoints[service] for service in selecting
-    )
 
 
 def _subset_labels(snapshot: Snapshot) -> dict[str, str]:

@@ -117,13 +117,14 @@ def _note_shortage(o: Observed, facts: Facts) -> Facts:
     if o.workload is None or o.traffic is None or facts.stage < 0 or Part.PODS in o.unread:
         return facts
     carried = is_.short_of_pods(o, facts)
+    fed = facts.fed and not is_.wanted(facts).mirror  # other copies are wanted from now on
     if carried is None:
         if facts.lowered_to is None:
             return facts
-        return begin_stretch(replace(facts, lowered_to=None, waiting_since=None), o.now)
+        return begin_stretch(replace(facts, lowered_to=None, waiting_since=None, fed=fed), o.now)
     if facts.lowered_to is not None and carried >= facts.lowered_to:
         return facts
-    lower = replace(facts, lowered_to=carried, reached=min(facts.reached, carried))
+    lower = replace(facts, lowered_to=carried, reached=min(facts.reached, carried), fed=fed)
     if facts.lowered_to is not None:
         return lower
     return replace(lower, shortages=facts.shortages + 1, waiting_since=o.now)

@@ -125,11 +125,12 @@ def desired_weight(facts: Facts) -> int:
 
 
 def wanted(facts: Facts) -> SetTraffic:
-    """What the present stage sends to the canary; less of a share while pods are short."""
+    """What the present stage sends to the canary; less of a share, and fewer copies, while pods are short."""
     stage = facts.at
     if stage is None:
         return SetTraffic(0)
-    return SetTraffic(desired_weight(facts), stage.mirror, facts.header_pins)
+    mirror = stage.mirror if facts.lowered_to is None else min(facts.lowered_to, stage.mirror)
+    return SetTraffic(desired_weight(facts), mirror, facts.header_pins)
 
 
 def feeds(t: Traffic, want: SetTraffic) -> bool:
@@ -144,7 +145,7 @@ def share_withheld(o: Observed, facts: Facts) -> bool:
     """Whether what the present stage sends was not read back yet, with pods enough: it has not begun."""
     want, w = wanted(facts), o.workload
     missing = facts.reached < want.weight or (not facts.fed and bool(want.mirror or want.header_pins))
-    return missing and w is not None and 0 < ready(o) >= carried(want.weight, w.replicas)
+    return missing and w is not None and 0 < ready(o) >= carried(want.load, w.replicas)
 
 
 def short_of_pods(o: Observed, facts: Facts) -> int | None:
@@ -157,9 +158,9 @@ def short_of_pods(o: Observed, facts: Facts) -> int | None:
     if stage is None or o.workload is None or Part.PODS in o.unread or not deployment_present(o):
         return None
     count = ready(o)
-    if count >= min(carried(stage.weight, o.workload.replicas), facts.granted):
+    if count >= min(carried(stage.load, o.workload.replicas), facts.granted):
         return None
-    return min(affordable(count, o.workload.replicas), stage.weight)
+    return min(affordable(count, o.workload.replicas), stage.load)
 
 
 def foreign_pins(o: Observed, facts: Facts) -> bool:

@@ -80,6 +80,11 @@ class Stage:
     mirror: int = 0
 
     @property
+    def load(self) -> int:
+        """The percent of requests that the canary has to answer, copies or not."""
+        return max(self.weight, self.mirror)
+
+    @property
     def words(self) -> str:
         """What the canary is sent, as people say it."""
         if not self.mirror:
@@ -148,7 +153,9 @@ class Pods:
 
     `spec` is its own replica count, `available` its status, `ready_endpoints` how many of its pods are
     ready, not terminating and carry the labels of the subset, `existing` counts terminating pods too.
-    `current` says whether its template equals the Deployment's template as read in the same pass.
+    `current` says whether its template equals the Deployment's template as read in the same pass. In host
+    mode `listed` counts the ready ones that the EndpointSlices of every Service list that selects them, and
+    `selected` says whether any Service does.
     """
 
     hash: Hash
@@ -159,6 +166,13 @@ class Pods:
     ready_endpoints: int
     existing: int
     current: bool = False
+    listed: int | None = None
+    selected: bool = True
+
+    @property
+    def everywhere(self) -> int:
+        """The ready pods that are known wherever they are selected."""
+        return self.ready_endpoints if self.listed is None else self.listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -593,6 +607,11 @@ class SetTraffic:
     weight: int
     mirror: int = 0
     header_pins: tuple[HeaderPin, ...] = ()
+
+    @property
+    def load(self) -> int:
+        """The percent of requests that the canary then has to answer, copies or not."""
+        return max(self.weight, self.mirror)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _hold_traffic(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     home_serves = is_.stable_serves(o)
     if t.subsets[0] not in {None, facts.stable}:
         return _pinned_back(t, pins, want) if home_serves else []
-    enough = want == SetTraffic(0) or 0 < is_.ready(o) >= carried(want.weight, w.replicas)
+    enough = want == SetTraffic(0) or 0 < is_.ready(o) >= carried(want.load, w.replicas)
     repair: list[Effect] = [Pin(*pins)] if t.subsets != pins and enough and home_serves else []
     if t.canary_weight[1] > want.weight:
         return [less, *repair] if home_serves else []
@@ -192,7 +192,7 @@ def _promote(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
         return effects
     if t.subsets != (canary, canary):
         return [*effects, Pin(canary, canary)]
-    if not is_.pins_settled(o, agenda):
+    if not is_.pins_settled(o, agenda) or w.canary.everywhere < w.replicas:
         return effects
     if not t.home:
         return [*effects, SetTraffic(0)]

@@ -55,9 +55,11 @@ def _send_home(o: Observed, facts: Facts) -> list[Effect]:
     Pins are put back while there are canary pods to tell apart, or where stable's subset selects others:
     before the weight where that moves nobody to the canary, else after it.
     """
-    t = o.traffic
+    t, stable = o.traffic, o.workload.stable if o.workload is not None else None
     if t is None or not is_.stable_serves(o):
         return []
+    if stable is not None and not stable.selected:
+        return [Pin(facts.stable, facts.canary)]  # the weight follows once the Service lists its pods
     home: list[Effect] = [] if t.home else [SetTraffic(0)]
     at_home = t.subsets[0] in {None, facts.stable} and not _canary_runs(o, facts)
     if at_home or t.subsets == (facts.stable, facts.canary) or not is_.subsets_present(o):

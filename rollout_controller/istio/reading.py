@@ -64,7 +64,7 @@ def read_traffic(
         mirrored(routing, service["spec"]["http"][route.index], host)
         for service, routes in managed
         for route in routes
-        if route.section == "http" and route.splits
+        if route.section == "http" and route.splits and route.ours > 0
     ]
     return TrafficReading(
         canary_weight=(min(percents, default=0), max(percents, default=0)),

@@ -10,7 +10,7 @@ from rollout_controller.core.model import Phase
 from rollout_controller.ports import Json
 from tests.support import scene
 from tests.support.explore import explore, moments
-from tests.support.play import Run
+from tests.support.play import Pace, Run
 from tests.support.releases import (
     annotated,
     assert_at_rest,
@@ -19,6 +19,7 @@ from tests.support.releases import (
     releasing,
     serving,
     stable_version,
+    under_way,
 )
 from tests.support.simulation import Evidence
 
@@ -71,8 +72,21 @@ def test_an_abort_in_preview_takes_pins_and_copies_away() -> None:
     assert annotated(end.world) == {}
 
 
-def test_two_services_tell_a_good_version_apart_as_subsets_do() -> None:
-    assert_promoted(explore([two(hosts=True, steps=({"weight": 50}, {"weight": 100}))]).the_end(at_least=700))
+@pytest.mark.parametrize("pace", ["prompt", "slow"])
+def test_two_services_tell_a_good_version_apart_as_subsets_do(pace: Pace) -> None:
+    good = two(pace=pace, hosts=True, steps=({"weight": 50}, {"weight": 100}))
+    assert_promoted(explore([good], restarts=pace == "prompt").the_end(at_least=500))
+
+
+@pytest.mark.parametrize("pace", ["prompt", "slow"])
+def test_an_abort_just_before_the_hand_over_takes_back_with_two_services(pace: Pace) -> None:
+    moved = moments(
+        two(pace=pace, hosts=True, steps=({"weight": 100},)),
+        lambda world: scene.annotate(world, abort="bad"),
+        lambda now: now.facts.phase is Phase.PROMOTING and under_way(now),
+    )
+    assert len(moved) >= 3
+    assert_taken_back(explore(moved, restarts=False).the_end(at_least=50), "aborted by command: bad")
 
 
 @pytest.mark.parametrize("stage", [0, 1])

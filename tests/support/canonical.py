@@ -93,6 +93,8 @@ def _plain(kind: Kind, obj: Json) -> Json:
     status = dict(obj.get("status") or {})
     seen = status.get("observedGeneration")
     plain: Json = {"kind": kind.title, "metadata": metadata, "spec": obj.get("spec")}
+    if kind is Kind.ENDPOINT_SLICE:
+        plain["endpoints"] = sorted(map(_endpoint, obj.get("endpoints") or []))
     if kind is not Kind.ROLLOUT:
         status.pop("observedGeneration", None)
         return {**plain, "status": status, "synced": seen == obj["metadata"].get("generation")}
@@ -100,6 +102,11 @@ def _plain(kind: Kind, obj: Json) -> Json:
         status.pop(key, None)
     stage = {k: v for k, v in (status.get("stage") or {}).items() if k not in {"started", "corrected"}}
     return {**plain, "status": {**status, "stage": stage, "command": _token(status.get("command") or "")}}
+
+
+def _endpoint(endpoint: Json) -> tuple[str, bool]:
+    """An endpoint without the number in its pod's name."""
+    return endpoint["targetRef"]["name"].rpartition("-")[0], endpoint["conditions"]["ready"]
 
 
 def _token(text: str) -> str:

@@ -80,10 +80,14 @@ def test_a_step_that_only_pins_users_is_entered_with_a_ready_pod() -> None:
 def test_nothing_is_sent_beside_a_share_before_somebody_can_answer(ready: int) -> None:
     effects = decide(begun(AT_PIN, ready=ready)).effects
     assert of_kind(effects, SetTraffic) == ((sent(AT_PIN),) if ready else ())
+
+
+@pytest.mark.parametrize(("ready", "lower"), [(0, None), (1, 10), (2, 20)])
+def test_copies_are_no_more_than_the_ready_pods_can_answer(ready: int, lower: int | None) -> None:
     copies = at_step(0, plan=FED_PLAN[1:])
     copies = but(copies, facts={"fed": False}, traffic={"mirror": (0, 0)})
     effects = decide(but(copies, workload={"canary": {"ready_endpoints": ready}})).effects
-    assert of_kind(effects, SetTraffic) == ((SetTraffic(0, 20),) if ready else ())
+    assert of_kind(effects, SetTraffic) == (() if lower is None else (SetTraffic(0, lower),))
 
 
 def test_nothing_is_sent_beside_a_share_before_the_proxies_know_the_subsets() -> None:
@@ -268,11 +272,29 @@ def test_a_step_that_sends_nothing_loses_nothing_with_its_pods() -> None:
     assert d.facts.phase is Phase.PROGRESSING
 
 
-def test_a_shortage_lowers_the_share_and_leaves_pins_and_copies() -> None:
+def test_a_shortage_lowers_share_and_copies_and_leaves_pins() -> None:
     short = but(fed_step(AT_BOTH), facts={"granted": 3}, workload={"canary": {"ready_endpoints": 1}})
     d = decide(short)
-    assert (d.facts.lowered_to, d.facts.phase) == (10, Phase.PROGRESSING)
-    assert of_kind(d.effects, SetTraffic) == (sent(AT_BOTH, weight=10),)
+    assert (d.facts.lowered_to, d.facts.fed, d.facts.phase) == (10, False, Phase.PROGRESSING)
+    assert of_kind(d.effects, SetTraffic) == (sent(AT_BOTH, weight=10, mirror=10),)
+
+
+def test_copies_that_were_lowered_for_want_of_pods_come_back_with_them_and_are_nobodys_abort() -> None:
+    lowered = but(
+        fed_step(AT_BOTH),
+        facts={"granted": 3, "lowered_to": 10, "reached": 10, "shortages": 1, "waiting_since": NOW},
+        traffic={"canary_weight": (10, 10), "mirror": (10, 10)},
+    )
+    d = decide(lowered)
+    assert (d.facts.lowered_to, d.facts.phase) == (None, Phase.PROGRESSING)
+    assert of_kind(d.effects, SetTraffic) == (sent(AT_BOTH),)
+
+
+def test_copies_that_many_pods_answered_are_not_left_to_one() -> None:
+    plan = (stage(5, mirror=50), stage(100))
+    o = but(at_step(0), facts={"plan": plan, "granted": 5, "fed": True}, traffic={"mirror": (50, 50)})
+    d = decide(but(o, workload={"canary": {"ready_endpoints": 1}}))
+    assert of_kind(d.effects, SetTraffic) == (SetTraffic(5, 10),)
 
 
 # -- the ways out ---------------------------------------------------------------------------------------

@@ -76,6 +76,13 @@ def test_routes_that_copy_differently_are_read_as_lowest_and_highest() -> None:
     assert read_traffic(ROUTING, {"web": service}, RULE).mirror == (0, 20)
 
 
+def test_a_route_that_others_have_all_of_gets_no_copies_and_is_not_waited_for() -> None:
+    theirs = route(to("stable", 0), to("canary", 0), to(host="other", weight=100))
+    service = virtual_service({**half(100, 0), "mirrors": [ours(20)]}, theirs)
+    assert set_traffic(ROUTING, service, 0, RULE, mirror=20) == []
+    assert read_traffic(ROUTING, {"web": service}, RULE).mirror == (20, 20)
+
+
 def test_a_pinned_route_carries_the_mirrors_of_others_and_not_ours() -> None:
     base = virtual_service({**half(100, 0), "mirrors": [THEIRS]})
     pins = ((HeaderMatch("x-canary", "exact", "true"),),)
