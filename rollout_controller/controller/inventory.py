@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollout_controller.controller.snapshot import Snapshot
-from rollout_controller.core.model import RUNNING, Facts, Policy
+from rollout_controller.core.model import RUNNING, Facts, Policy, Traffic
 from rollout_controller.istio.gateway_findings import missing_gateways
 from rollout_controller.istio.host_findings import missing_services
 from rollout_controller.istio.inventory import Inventory, Known
@@ -18,18 +18,23 @@ from rollout_controller.ports import Cluster, Json, Kind, NotFound, Ref, Refused
 
 
 def take_inventory(
-    cluster: Cluster, snapshot: Snapshot, facts: Facts, policy: Policy | None, scrape: timedelta | None
+    cluster: Cluster,
+    snapshot: Snapshot,
+    facts: Facts,
+    policy: Policy | None,
+    scrape: timedelta | None,
+    traffic: Traffic | None = None,
 ) -> Inventory:
     """The snapshot's objects and those around them. `scrape` is the interval of Prometheus' scrapes.
 
     A release that runs keeps the stages and pins that it began with; without a policy, as the spec is wrong
-    somewhere, there are no others.
+    somewhere, there are no others. Where `traffic` bears marks of ours, one runs that no status tells of.
     """
     home, analysis = snapshot.namespace, snapshot.spec.analysis
     if policy is None or facts.phase in RUNNING:
         stages, header_pins, at_rest = facts.plan, facts.header_pins, False
     else:
-        stages, header_pins, at_rest = policy.stages, policy.header_pins, True
+        stages, header_pins, at_rest = policy.stages, policy.header_pins, traffic is None or traffic.unmarked
     return Inventory(
         routing=snapshot.routing,
         rollout=snapshot.name,

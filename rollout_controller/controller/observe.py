@@ -106,7 +106,7 @@ class Observer:
         owned = ownership(rollout, snapshot.rollouts, self._claims.of)
         told = findings_of(rollout.get("status") or {})
         scrape = self._verdicts.scrape_interval(key)
-        known = take_inventory(self._cluster, snapshot, facts, policy, scrape)
+        known = take_inventory(self._cluster, snapshot, facts, policy, scrape, traffic)
         if live and facts.phase not in RUNNING:  # there a pass has no time to lose, and watches know by then
             known = await confirmed(self._cluster, known)
         findings = (

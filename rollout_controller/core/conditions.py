@@ -314,7 +314,7 @@ def at_rest(o: Observed) -> bool:
 
     Weights do not count: they are the user's own where both subsets select every pod.
     """
-    if o.traffic is not None and (o.traffic.pinned or o.traffic.pinned_routes != "none"):
+    if o.traffic is not None and not o.traffic.unmarked:
         return False
     if o.workload is None or o.workload.sides is not None:
         return True

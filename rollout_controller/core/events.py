@@ -130,8 +130,19 @@ def _rolled_by(o: Observed) -> str:
     return f"the Deployment was un-paused{who} and rolls by itself"
 
 
-def _error(o: Observed, _f: Facts, _a: Agenda) -> str | None:
-    return str(o.error) if o.error is not None else None
+def _error(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    """Without memory not before all is taken back: what is Invalid writes nothing more."""
+    if o.error is None or (f.phase is Phase.INITIALIZING and not o.owner and _may_be_left(o)):
+        return None
+    return str(o.error)
+
+
+def _may_be_left(o: Observed) -> bool:
+    """Whether users may be on the canary of a release that no status tells of.
+
+    With a spec that does not say where to look there is nothing to wait for.
+    """
+    return o.unread != frozenset(Part) if o.unread else not is_.nothing_left(o)
 
 
 def _disowned(o: Observed, f: Facts, a: Agenda) -> str | None:

@@ -306,6 +306,11 @@ class Traffic:
         """Whether any subset still carries a hash of ours."""
         return not self.fixed and self.subsets != (None, None)
 
+    @property
+    def unmarked(self) -> bool:
+        """Whether neither subsets nor routes bear anything that only a release of ours writes."""
+        return not self.pinned and self.pinned_routes == "none"
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -90,6 +90,30 @@ def test_an_error_in_the_middle_of_a_release_pauses_it_until_it_is_cured() -> No
     assert (run.facts.phase, told(run, "Promoted")) == (Phase.HEALTHY, 1)
 
 
+@pytest.mark.parametrize("step", [{"mirror": 20}, {"weight": 50}])
+def test_a_status_lost_beside_an_error_leaves_nothing_of_the_release_behind(step: Json) -> None:
+    run = releases.releasing(steps=(step, {"weight": 100}))
+    run.until(lambda now: now.facts.stage == 0 and bool(now.facts.fed or now.facts.reached))
+    run.world.delete(Ref(Kind.SERVICE, "shop", "web"), scene.KUBECTL)
+    run.world.update(ROLLOUT, {**run.world.need(ROLLOUT), "status": {}}, scene.KUBECTL, status=True)
+    run.to_rest()
+    assert (run.facts.phase, codes(run)) == (Phase.INVALID, ["UnknownHost"])
+    releases.assert_mesh_is_as_in_git(run.world)
+    assert releases.serving(run.world) == {scene.V1: 3}
+
+
+def test_copies_of_ours_do_not_stand_in_the_way_of_a_rollout_that_lost_its_status() -> None:
+    run = releases.releasing(steps=({"mirror": 20}, {"weight": 100}))
+    run.until(lambda now: now.facts.stage == 0 and now.facts.fed)
+    run.world.update(ROLLOUT, {**run.world.need(ROLLOUT), "status": {}}, scene.KUBECTL, status=True)
+    seen = list[str]()
+    while run.facts.phase is Phase.INITIALIZING:
+        assert run.advance()
+        seen += codes(run)
+    assert seen == []
+    assert run.to_rest().facts.history[-1].outcome == "Promoted"
+
+
 class _Unread(Hook):
     """The VirtualServices cannot be read live."""
 

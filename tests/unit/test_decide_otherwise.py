@@ -13,6 +13,7 @@ from rollout_controller.core.model import (
     Facts,
     Finalizer,
     HandOver,
+    Part,
     PauseDeployment,
     Phase,
     Pin,
@@ -90,6 +91,23 @@ def test_a_lost_status_takes_back_what_is_left_and_releases_anew(
     assert (toy.pins, toy.facts.stable, toy.count("new")) == ((None, None), "old", 0)
     toy.run()
     assert (toy.facts.phase, toy.facts.stable) == (Phase.HEALTHY, "new")
+
+
+@pytest.mark.parametrize("weight", [0, 25, 100])
+def test_a_lost_status_takes_back_what_is_left_before_a_finding_makes_it_invalid(weight: int) -> None:
+    toy = Toy(facts=Facts(), pins=("old", "new"), weight=weight, finalizer=True, findings=(ERROR,))
+    toy.sets += (Set("new", "new", "us", 10),)
+    toy.ask("new").look()
+    assert toy.facts.phase is Phase.INITIALIZING
+    toy.run(until=Phase.INVALID)
+    assert (toy.weight, toy.pins, toy.count("new")) == (0, (None, None), 0)
+
+
+def test_a_lost_status_becomes_invalid_only_once_it_is_read_that_nothing_is_left() -> None:
+    found = but(initializing(), findings=(ERROR,))
+    assert decide(found).facts.phase is Phase.INVALID
+    blind = but(found, traffic=None, unread=frozenset({Part.VIRTUAL_SERVICE}))
+    assert decide(blind).facts.phase is Phase.INITIALIZING
 
 
 def test_while_the_deployment_rolls_by_itself_nothing_is_adopted() -> None:
