@@ -115,7 +115,8 @@ def _stretch(sighting: Sighting, facts: Facts, settle: timedelta) -> Stretch | N
 
 def _bypass(snapshot: Snapshot, observed: Observed) -> Bypass:
     """What else sends to the pods. Where routes disagree, one gives the canary more than the least share."""
-    found = bypass_of(snapshot.routing, snapshot.virtual_services, snapshot.destination_rule)
+    routing, services, rule = snapshot.routing, snapshot.virtual_services, snapshot.destination_rule
+    found = bypass_of(routing, services, rule, snapshot.routes)
     agree = observed.traffic is None or observed.traffic.agree
     return found if agree else replace(found, canary=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rollout_controller.api import names
@@ -21,8 +21,9 @@ class Snapshot:
     `absent` parts do not exist (404), `unread` ones could not be read; `findings` tell of refusals. An unread
     DestinationRule is the one last seen: writes to it test its version. `endpoints` are, by Service, the pods
     that its EndpointSlices call ready, None if there are no slices to go by. `selectors` are the Services of
-    the two sides in host mode, `rollouts` all of the namespace. Where two Deployments serve in turn, `sides`
-    are the serving and the idle one, and there is no `deployment`.
+    the two sides in host mode, `rollouts` all of the namespace, `routes` all VirtualServices that the watches
+    know, of every namespace. Where two Deployments serve in turn, `sides` are the serving and the idle one,
+    and there is no `deployment`.
     """
 
     rollout: Json
@@ -36,6 +37,7 @@ class Snapshot:
     services: list[Json] = field(default_factory=list)
     selectors: dict[str, Json] = field(default_factory=dict)
     rollouts: list[Json] = field(default_factory=list)
+    routes: Sequence[Json] = ()
     sides: tuple[Json | None, Json | None] = (None, None)
     endpoints: Mapping[str, frozenset[str]] | None = None
     absent: set[Part] = field(default_factory=set)
@@ -86,6 +88,7 @@ async def take(cluster: Cluster, rollout: Json, spec: RolloutSpec | Places, *, l
     taken.services = await reader.services()
     taken.rollouts = await reader.rollouts()
     taken.endpoints = await reader.endpoints()
+    taken.routes = cluster.known(Kind.VIRTUAL_SERVICE) or ()
     return taken
 
 

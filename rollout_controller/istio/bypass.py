@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from rollout_controller.core.patch import Json
 from rollout_controller.core.share import Bypass
@@ -12,35 +13,56 @@ _BOTH = frozenset({"stable", "canary"})
 
 
 def bypass_of(
-    routing: Routing, virtual_services: Mapping[str, Json], destination_rule: Json | None
+    routing: Routing,
+    virtual_services: Mapping[str, Json],
+    destination_rule: Json | None,
+    known: Iterable[Json] = (),
 ) -> Bypass:
-    """Which sides the VirtualServices of the Rollout, by name, send to past its split.
+    """Which sides the VirtualServices of the Rollout, by name, and all others `known` send to past its split.
 
     That is every route to our host that is not managed, or not split between both sides (pinned ones of ours
-    too), and every mirror. A destination without a subset, or with another one, may be any of our pods.
+    too), and every mirror. A destination without a subset, or with another one, may be any of our pods. Whose
+    proxies follow another VirtualService does not matter: they send to the same pods.
     """
     services = virtual_services.values()
     host = our_host(routing, services, destination_rule)
-    sides = {side for service in services for side in _sides(routing, service, host)} if host else set()
+    if host is None:
+        return Bypass()
+    targets = [(routing, target) for service in services for target in _past_split(routing, service, host)]
+    named = {one.name for one in routing.virtual_services}
+    for service in known:
+        home = service["metadata"].get("namespace") or routing.namespace
+        if home != routing.namespace or service["metadata"]["name"] not in named:
+            there = replace(routing, namespace=home)
+            targets += [(there, target) for route in routes_of(service) for target in _targets(route[2])]
+    sides = {side for there, target in targets for side in _reached(routing, there, target, host)}
     return Bypass(stable="stable" in sides, canary="canary" in sides)
 
 
-def _sides(routing: Routing, service: Json, host: str | None) -> Iterator[str]:
+def _past_split(routing: Routing, service: Json, host: str) -> Iterator[Json]:
+    """The destinations of a VirtualService of ours, but for those of its managed splits."""
     managed = managed_routes(routing, service, host)
     split = {(route.section, route.index) for route in managed if route.splits}
     for section, index, route in routes_of(service):
-        targets = [mirror.get("destination") for mirror in route.get("mirrors") or []]
-        targets.append(route.get("mirror"))
-        if (section, index) not in split:
-            entries = route.get("route") or []
-            targets += [one.get("destination") for one in entries if len(entries) == 1 or one.get("weight")]
-        for target in filter(None, targets):
-            yield from _reached(routing, target, host)
+        yield from _copied(route) if (section, index) in split else _targets(route)
 
 
-def _reached(routing: Routing, target: Json, host: str | None) -> Iterable[str]:
-    side = routing.side_of(target, host)
+def _targets(route: Json) -> Iterator[Json]:
+    """Where a route sends requests, or copies of them."""
+    yield from _copied(route)
+    entries = route.get("route") or []
+    yield from (one.get("destination") or {} for one in entries if len(entries) == 1 or one.get("weight"))
+
+
+def _copied(route: Json) -> Iterator[Json]:
+    mirrors = [mirror.get("destination") for mirror in route.get("mirrors") or []]
+    yield from filter(None, [*mirrors, route.get("mirror")])
+
+
+def _reached(routing: Routing, there: Routing, target: Json, host: str) -> Iterable[str]:
+    """The sides that a destination may be, its host read as `there`, where it is written."""
+    full = {**target, "host": there.resolve(target.get("host") or "")}
+    side = routing.side_of(full, host)
     if side is not None:
         return {side}
-    anyone = routing.services is None and routing.resolve(target.get("host") or "") == host
-    return _BOTH if anyone else ()
+    return _BOTH if routing.services is None and full["host"] == host else ()

@@ -164,6 +164,19 @@ def test_what_else_sends_to_the_pods_is_read_from_the_routes_also_where_they_dis
     assert judged(lowered).thresholds.bypass == Bypass(canary=True)
 
 
+def test_virtual_services_that_the_rollout_does_not_name_are_read_as_well() -> None:
+    world = at_step(AT_25)
+    found = sighting(world)
+    assert found.snapshot is not None
+    found.snapshot.destination_rule = {"metadata": {"name": "web"}, "spec": {"host": "web"}}
+    edge = {"http": [{"route": [{"destination": {"host": "web", "subset": "stable"}}]}]}
+    found.snapshot.routes = ({"metadata": {"name": "edge", "namespace": "shop"}, "spec": edge},)
+    made = job_of(found, world.facts, SETTLE)
+    assert made is not None
+    assert made.stretch is not None
+    assert made.stretch.thresholds.bypass == Bypass(stable=True)
+
+
 def test_after_a_revert_requests_are_strays_once_all_proxies_know_and_some_time_has_passed() -> None:
     found = job(reverting())
     assert found is not None

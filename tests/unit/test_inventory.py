@@ -11,7 +11,7 @@ import pytest
 from rollout_controller.api.parse import parse_spec
 from rollout_controller.controller.inventory import confirmed, take_inventory
 from rollout_controller.controller.policy import compile_policy
-from rollout_controller.controller.snapshot import Snapshot
+from rollout_controller.controller.snapshot import Snapshot, take
 from rollout_controller.core.model import Facts, Phase
 from rollout_controller.istio.inventory import Inventory
 from rollout_controller.istio.preflight import preflight
@@ -65,6 +65,25 @@ class Look:
         cluster: Any = self.watches
         policy = compile_policy(spec)
         return take_inventory(cluster, self.snapshot, self.facts, policy, timedelta(seconds=15))
+
+
+class Empty(Watched):
+    """Nothing is there that a snapshot asks for."""
+
+    async def get(self, ref: Ref, *, live: bool) -> Json | None:
+        return None
+
+    async def list(self, kind: Kind, namespace: str, *, live: bool, labels: str = "") -> Sequence[Json]:
+        return []
+
+
+@pytest.mark.parametrize("services", [[named("VirtualService", "edge", "pay")], []])
+def test_a_snapshot_holds_the_virtual_services_of_every_namespace_as_far_as_they_are_known(
+    services: list[Json],
+) -> None:
+    cluster: Any = Empty({Kind.VIRTUAL_SERVICE: services} if services else {})
+    rollout = {"metadata": {"name": "web", "namespace": "shop"}, "spec": SPEC}
+    assert list(asyncio.run(take(cluster, rollout, parse_spec(SPEC), live=True)).routes) == services
 
 
 def test_a_kind_that_was_never_read_is_not_known() -> None:
