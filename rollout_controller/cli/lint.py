@@ -16,7 +16,9 @@ from rollout_controller.api.names import API_VERSION, GROUP, KIND
 from rollout_controller.api.parse import SpecError, parse_spec
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.cli.manifests import Manifest
+from rollout_controller.controller.inventory import in_force
 from rollout_controller.controller.policy import compile_policy
+from rollout_controller.controller.status import facts_of
 from rollout_controller.core.model import Finding, Part
 from rollout_controller.core.patch import Json
 from rollout_controller.core.spec_findings import UNKNOWN_FIELD, spec_findings
@@ -212,21 +214,24 @@ def _unchecked(obj: str, path: str, kind: str, name: str, beside: _Beside) -> Fi
 
 def _inventory(rollout: Manifest, spec: RolloutSpec, beside: _Beside) -> Inventory:
     namespace = rollout.namespace or beside.namespace
-    routing, policy = Routing.of(namespace, rollout.name, spec), compile_policy(spec)
+    routing = Routing.of(namespace, rollout.name, spec)
+    facts = facts_of(rollout.obj.get("status") or {})  # a Rollout as the cluster has it may be releasing
+    stages, header_pins, at_rest = in_force(facts, compile_policy(spec))
     services = {
         managed.name: found
         for managed in routing.virtual_services
         if (found := beside.get("VirtualService", managed.name)) is not None
     }
     rule = beside.get("DestinationRule", routing.destination_rule)
-    routing = oriented(routing, None, services, rule)
+    routing = oriented(routing, facts.stable, services, rule)
     one = beside.get("Deployment", routing.deployment)
     sides = tuple(beside.get("Deployment", name) for name in routing.deployments or ("", ""))
     return Inventory(
         routing=routing,
         rollout=rollout.name,
-        stages=policy.stages,
-        header_pins=policy.header_pins,
+        stages=stages,
+        header_pins=header_pins,
+        at_rest=at_rest,
         window=spec.analysis.window,
         deployment=one if routing.deployments is None else None,
         sides=(sides[0], sides[1]),

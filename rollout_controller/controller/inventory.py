@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollout_controller.controller.snapshot import Snapshot
-from rollout_controller.core.model import RUNNING, Facts, Policy, Traffic
+from rollout_controller.core.model import RUNNING, Facts, HeaderPin, Policy, Stage, Traffic
 from rollout_controller.istio.gateway_findings import missing_gateways
 from rollout_controller.istio.host_findings import missing_services
 from rollout_controller.istio.inventory import Inventory, Known
@@ -27,14 +27,11 @@ def take_inventory(
 ) -> Inventory:
     """The snapshot's objects and those around them. `scrape` is the interval of Prometheus' scrapes.
 
-    A release that runs keeps the stages and pins that it began with; without a policy, as the spec is wrong
-    somewhere, there are no others. Where `traffic` bears marks of ours, one runs that no status tells of.
+    Where `traffic` bears marks of ours, a release runs that no status tells of.
     """
     home, analysis = snapshot.namespace, snapshot.spec.analysis
-    if policy is None or facts.phase in RUNNING:
-        stages, header_pins, at_rest = facts.plan, facts.header_pins, False
-    else:
-        stages, header_pins, at_rest = policy.stages, policy.header_pins, traffic is None or traffic.unmarked
+    stages, header_pins, at_rest = in_force(facts, policy)
+    at_rest = at_rest and (traffic is None or traffic.unmarked)
     return Inventory(
         routing=snapshot.routing,
         rollout=snapshot.name,
@@ -58,6 +55,17 @@ def take_inventory(
         peer_authentications=_all(cluster, Kind.PEER_AUTHENTICATION),
         autoscalers=_within(cluster, Kind.AUTOSCALER, home),
     )
+
+
+def in_force(facts: Facts, policy: Policy | None) -> tuple[tuple[Stage, ...], tuple[HeaderPin, ...], bool]:
+    """The stages and pins that count, and whether the Rollout is at rest.
+
+    A release that runs keeps those that it began with; without a policy, as the spec is wrong somewhere,
+    there are no others.
+    """
+    if policy is None or facts.phase in RUNNING:
+        return facts.plan, facts.header_pins, False
+    return policy.stages, policy.header_pins, True
 
 
 async def confirmed(cluster: Cluster, known: Inventory) -> Inventory:

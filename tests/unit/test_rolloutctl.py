@@ -107,6 +107,48 @@ def test_several_documents_lists_and_standard_input_are_read(
     assert text.splitlines()[row["line"] - 1].strip() == "http:"
 
 
+MIRRORING = (
+    ROLLOUT.replace("{weight: 50}", "{weight: 0, mirror: 20}")
+    + """\
+status:
+  phase: Progressing
+  plan: [{name: mirror, weight: 0, mirror: 20, minDuration: 60s}, {name: full, weight: 100}]
+"""
+)
+COPIED = (
+    SERVICE
+    + """\
+      mirrors:
+        - destination: {host: web, subset: canary}
+          percentage: {value: 20}
+"""
+)
+
+
+def test_copies_of_a_release_that_runs_are_its_own_and_at_rest_somebodys(shell: Shell) -> None:
+    everything(shell, rollout=MIRRORING, vs=COPIED)
+    assert shell.found() == []
+    everything(shell, rollout=MIRRORING.replace("Progressing", "Healthy"), vs=COPIED)
+    assert shell.found() == ["vs.yaml:13 error MirrorToCanary"]
+
+
+def test_a_release_that_runs_is_judged_by_what_it_began_with(shell: Shell) -> None:
+    mirrored = SERVICE.replace("route:", "mirror: {host: log}\n      route:")
+    everything(shell, rollout=MIRRORING, vs=mirrored)
+    assert [row["code"] for row in shell.rows()] == ["MirrorField"], "the plan copies"
+    everything(shell, rollout=MIRRORING.replace("mirror: 20, minDuration", "minDuration"), vs=mirrored)
+    assert shell.rows() == [], "only the spec copies by now"
+    pin = "  pins: [{headers: [{name: x-canary, how: exact, value: a}]}]\n"
+    matched = SERVICE.replace("route:", 'match: [{headers: {x-canary: {regex: "b+"}}}]\n      route:')
+    everything(shell, rollout=MIRRORING + pin, vs=matched)
+    assert "PinNotJoinable" in [row["code"] for row in shell.rows()]
+
+
+def test_a_status_that_is_none_of_ours_counts_for_nothing(shell: Shell) -> None:
+    everything(shell, rollout=ROLLOUT + "status: {phase: Asleep, plan: 7}\n")
+    assert shell.found() == []
+
+
 def test_objects_of_no_namespace_are_beside_every_rollout(shell: Shell) -> None:
     everything(shell, vs=SERVICE.replace(", namespace: shop", ""), dr=RULE.replace(", namespace: shop", ""))
     assert shell.found() == []
