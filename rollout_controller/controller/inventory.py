@@ -63,9 +63,10 @@ def in_force(facts: Facts, policy: Policy | None) -> tuple[tuple[Stage, ...], tu
     A release that runs keeps those that it began with; without a policy, as the spec is wrong somewhere,
     there are no others.
     """
-    if policy is None or facts.phase in RUNNING:
-        return facts.plan, facts.header_pins, False
-    return policy.stages, policy.header_pins, True
+    at_rest = facts.phase not in RUNNING
+    if policy is None or not at_rest:
+        return facts.plan, facts.header_pins, at_rest
+    return policy.stages, policy.header_pins, at_rest
 
 
 async def confirmed(cluster: Cluster, known: Inventory) -> Inventory:

@@ -44,7 +44,7 @@ from rollout_controller.core.spec_findings import spec_findings
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.reading import read_traffic
-from rollout_controller.istio.sides import rolling_findings, split_finding
+from rollout_controller.istio.sides import idle_findings
 from rollout_controller.ports import Clock, Cluster, Json, Key, Kind, Ref
 
 
@@ -117,7 +117,7 @@ class Observer:
             *preflight(known),
             *gate,
             *_altered_canary(snapshot, facts),
-            *_sides_findings(snapshot, facts, workload, traffic),
+            *_idle_findings(snapshot, workload),
         )
         observed = Observed(
             now=now,
@@ -232,15 +232,10 @@ def _workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
     return read_sides(snapshot, facts)
 
 
-def _sides_findings(
-    snapshot: Snapshot, facts: Facts, workload: Workload | None, traffic: Traffic | None
-) -> Iterator[Finding]:
-    """What is wrong where two Deployments serve in turn."""
-    routing = snapshot.routing
-    if traffic is not None and facts.phase not in RUNNING and not snapshot.unread:
-        yield from split_finding(routing, traffic.canary_weight)
-    if workload is not None:
-        yield from rolling_findings(routing, snapshot.sides, idle_is_held=not workload.target)
+def _idle_findings(snapshot: Snapshot, workload: Workload | None) -> Iterator[Finding]:
+    """What keeps the idle one of two Deployments from making a ReplicaSet of its template."""
+    if workload is not None and not workload.target:
+        yield from idle_findings(snapshot.routing, snapshot.sides[1])
 
 
 def _altered_canary(snapshot: Snapshot, facts: Facts) -> tuple[Finding, ...]:

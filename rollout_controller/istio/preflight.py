@@ -35,7 +35,7 @@ from rollout_controller.istio.route_findings import virtual_service_findings
 from rollout_controller.istio.routing import ManagedService, Side
 from rollout_controller.istio.scaling_findings import scaling_findings
 from rollout_controller.istio.shadow_findings import pin_shadow_findings, shadow_findings
-from rollout_controller.istio.sides import sides_findings
+from rollout_controller.istio.sides import serving_findings, sides_findings, split_findings
 from rollout_controller.istio.strategy_findings import strategy_findings
 from rollout_controller.istio.subset_findings import other_subset_findings, rule_findings, service_findings
 
@@ -57,6 +57,7 @@ def _findings(known: Inventory) -> Iterator[Finding]:
         yield from _deployment_findings(known, known.deployment)
     elif routing.deployments is not None:
         yield from sides_findings(known)
+        yield from serving_findings(known)
         for one in _by_deployment(known):
             yield from proxy_findings(one)
     elif Part.DEPLOYMENT not in known.unread:
@@ -77,6 +78,7 @@ def _findings(known: Inventory) -> Iterator[Finding]:
             yield _missing(known, MISSING_VIRTUAL_SERVICE, VIRTUAL_SERVICE, managed.name, f"{field}.name")
     if known.host is not None:
         yield from share_findings(routing, known.virtual_services, known.host)
+    yield from split_findings(known)
     if known.deployment is not None:
         services = known.services.within(routing.namespace)
         yield from unrouted_findings(routing, known.virtual_services.values(), services, known.deployment)

@@ -7,7 +7,15 @@ from typing import Final
 
 from rollout_controller.core.model import Finding, Part
 from rollout_controller.core.patch import Json
-from rollout_controller.istio.finding import DEPLOYMENT, DESTINATION_RULE, SERVICE, error, title
+from rollout_controller.istio.finding import (
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    error,
+    title,
+    warning,
+)
 from rollout_controller.istio.inventory import Inventory
 from rollout_controller.istio.reading import read_traffic
 from rollout_controller.istio.routing import Routing, Side
@@ -43,17 +51,20 @@ def oriented(
     return routing if serving == routing.deployments[0] else routing.turned()
 
 
-def split_finding(routing: Routing, canary_weight: tuple[int, int]) -> Iterator[Finding]:
-    """While no release runs one side serves everybody; `canary_weight` is as in `TrafficReading`."""
-    if routing.deployments is None or canary_weight in {(0, 0), (100, 100)}:
+def split_findings(known: Inventory) -> Iterator[Finding]:
+    """While no release runs one side serves everybody."""
+    routing = known.routing
+    if routing.deployments is None or known.host is None or not known.at_rest:
         return
-    low, high = canary_weight
+    low, high = read_traffic(routing, known.virtual_services, known.destination_rule).canary_weight
+    if low == high and low in {0, 100}:
+        return
     share = f"{low} %" if low == high else f"{low} to {high} %"
     serving, idle = routing.deployments
     named = ", ".join(one.name for one in routing.virtual_services)
     yield error(
         SPLIT_AT_REST,
-        f"VirtualService {routing.namespace}/{named}",
+        title(VIRTUAL_SERVICE, routing, named),
         "spec",
         f"{idle} is sent {share} of the requests although no release runs, so neither serves everybody",
         f"Give {serving} or {idle} the weight 100 on every managed route, and the other one 0.",
@@ -82,34 +93,35 @@ def sides_findings(known: Inventory) -> Iterator[Finding]:
             yield from _service_findings(routing, service, pair)
 
 
-def rolling_findings(routing: Routing, deployments: Pair, *, idle_is_held: bool) -> Iterator[Finding]:
-    """What a person should know of the Deployments' own rolls, none of which is ours to hold.
-
-    `idle_is_held` says that the idle one has a new template and no ReplicaSet of it.
-    """
-    serving, idle = deployments
-    if routing.deployments is None:
+def serving_findings(known: Inventory) -> Iterator[Finding]:
+    """The serving Deployment rolls by itself, which is not ours to hold."""
+    routing, serving = known.routing, known.sides[0]
+    if routing.deployments is None or serving is None:
         return
-    if idle is not None and idle["spec"].get("paused", False) and idle_is_held:
-        yield Finding(
-            IDLE_PAUSED,
-            "warning",
-            title(DEPLOYMENT, routing, routing.deployments[1]),
-            "spec.paused",
-            "it is paused with a new template, whose release begins once it rolls",
-            f"kubectl rollout resume deployment/{routing.deployments[1]} lets it roll.",
-        )
-    status = (serving or {}).get("status") or {}
-    replicas = status.get("replicas", 0)
-    if serving is not None and status.get("updatedReplicas", 0) < replicas:
-        yield Finding(
+    status = serving.get("status") or {}
+    if status.get("updatedReplicas", 0) < status.get("replicas", 0):
+        yield warning(
             SERVING_ROLLS,
-            "warning",
             title(DEPLOYMENT, routing, routing.deployments[0]),
             "spec.template",
             "it rolls a new template while it serves, which no step or gate holds",
             f"Release new versions with {routing.deployments[1]};"
             f" kubectl rollout undo deployment/{routing.deployments[0]} takes this one back.",
+        )
+
+
+def idle_findings(routing: Routing, idle: Json | None) -> Iterator[Finding]:
+    """The idle Deployment is paused; to be asked where it has a new template and no ReplicaSet of it.
+
+    That takes the ReplicaSets, which an `Inventory` does not have.
+    """
+    if routing.deployments is not None and idle is not None and idle["spec"].get("paused", False):
+        yield warning(
+            IDLE_PAUSED,
+            title(DEPLOYMENT, routing, routing.deployments[1]),
+            "spec.paused",
+            "it is paused with a new template, whose release begins once it rolls",
+            f"kubectl rollout resume deployment/{routing.deployments[1]} lets it roll.",
         )
 
 

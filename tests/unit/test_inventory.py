@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rollout_controller.api.parse import parse_spec
-from rollout_controller.controller.inventory import confirmed, take_inventory
+from rollout_controller.controller.inventory import confirmed, in_force, take_inventory
 from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.snapshot import Snapshot, take
 from rollout_controller.core.model import Facts, Phase
@@ -128,6 +128,11 @@ def test_a_release_that_runs_is_judged_by_the_plan_it_began_with() -> None:
     facts = Facts(phase=Phase.PROGRESSING, plan=stages(40, 100))
     running = Look(Watched({}), facts=facts).taken()
     assert ([stage.weight for stage in running.stages], running.at_rest) == ([40, 100], False)
+
+
+def test_a_rollout_with_a_wrong_spec_is_at_rest_unless_a_release_runs() -> None:
+    assert in_force(Facts(phase=Phase.HEALTHY), None) == ((), (), True)
+    assert in_force(Facts(phase=Phase.PAUSED, plan=stages(40)), None) == (stages(40), (), False)
 
 
 # -- what was made a moment ago --------------------------------------------------------------------------

@@ -9,18 +9,18 @@ import pytest
 
 from rollout_controller.core.model import Finding, Part
 from rollout_controller.core.patch import Json
-from rollout_controller.istio import Routing
+from rollout_controller.istio import Routing, preflight
 from rollout_controller.istio.edits import set_traffic
 from rollout_controller.istio.inventory import Inventory, Known
 from rollout_controller.istio.reading import read_traffic
 from rollout_controller.istio.sides import (
     Pair,
+    idle_findings,
     oriented,
-    rolling_findings,
     side_labels,
     sides_findings,
-    split_finding,
 )
+from tests.support.findings import GOOD, routed
 from tests.support.istio_objects import (
     ROUTING,
     deployment,
@@ -174,31 +174,48 @@ def test_services_in_the_place_of_subsets_are_held_to_the_same() -> None:
     assert (found.code, found.object, found.path) == ("SidesMixed", "Service shop/web-1", "spec.selector")
 
 
-@pytest.mark.parametrize(("low", "high", "words"), [(30, 30, "30 %"), (0, 100, "0 to 100 %")])
-def test_users_on_both_sides_are_told_with_their_share(low: int, high: int, words: str) -> None:
-    (found,) = split_finding(SIDES, (low, high))
+def told(**changes: Any) -> list[Finding]:
+    """All findings about a sound world of two Deployments with these changes."""
+    known = replace(inventory(SIDES, PAIR, RULE, service({"app": "web"})), virtual_services=weighed(100, 0))
+    return list(preflight(replace(known, **changes)))
+
+
+@pytest.mark.parametrize("weights", [(100, 0), (0, 100)])
+def test_users_on_one_side_are_no_finding(weights: tuple[int, int]) -> None:
+    assert told(virtual_services=weighed(*weights)) == []
+
+
+def test_users_on_both_sides_without_a_release_are_told_with_their_share() -> None:
+    (found,) = told(virtual_services=weighed(70, 30))
     assert (found.code, found.severity) == ("SplitAtRest", "error")
-    assert f"web-v2 is sent {words} of the requests" in found.sentence
-    assert not list(split_finding(ROUTING, (low, high)))
+    assert (found.object, found.path) == ("VirtualService shop/web", "spec")
+    assert "web-v2 is sent 30 % of the requests" in found.sentence
+    first = route(to("v1", 100), to("v2", 0), match=[{"uri": {"prefix": "/pay"}}])
+    second = route(to("v1", 0), to("v2", 100))
+    (found,) = told(virtual_services={"web": virtual_service(first, second)})
+    assert "web-v2 is sent 0 to 100 % of the requests" in found.sentence
+    assert told(virtual_services=weighed(70, 30), at_rest=False) == [], "a release splits them"
 
 
-@pytest.mark.parametrize("plain", [(0, 0), (100, 100)])
-def test_users_on_one_side_are_no_finding(plain: tuple[int, int]) -> None:
-    assert not list(split_finding(SIDES, plain))
+def test_users_of_one_deployment_or_of_an_unknown_host_are_no_finding() -> None:
+    one = replace(GOOD, virtual_services=routed(half(70, 30)))
+    assert "SplitAtRest" not in codes(*preflight(one))
+    unknown = told(virtual_services=weighed(70, 30), destination_rule=None, unread=frozenset(Part))
+    assert unknown == []
 
 
 def test_a_paused_idle_side_with_a_new_template_is_told_how_it_rolls() -> None:
-    paused = (PAIR[0], pods_of("v2", paused=True))
-    (found,) = rolling_findings(SIDES, paused, idle_is_held=True)
+    idle = pods_of("v2", paused=True)
+    (found,) = idle_findings(SIDES, idle)
     assert (found.code, found.severity) == ("IdlePaused", "warning")
     assert "kubectl rollout resume deployment/web-v2" in found.fix
-    assert not list(rolling_findings(SIDES, paused, idle_is_held=False))
+    assert not list(idle_findings(SIDES, PAIR[1]))
 
 
 def test_a_serving_side_that_rolls_is_told_until_it_has_rolled() -> None:
     rolls = pods_of("v1")
     rolls["status"] = {"replicas": 11, "updatedReplicas": 3}
-    (found,) = rolling_findings(SIDES, (rolls, PAIR[1]), idle_is_held=False)
+    (found,) = told(sides=(rolls, PAIR[1]))
     assert (found.code, found.severity, found.object) == ("ServingRolls", "warning", "Deployment shop/web-v1")
     rolls["status"] = {"replicas": 10, "updatedReplicas": 10}
-    assert not list(rolling_findings(SIDES, (rolls, PAIR[1]), idle_is_held=False))
+    assert told(sides=(rolls, PAIR[1])) == []

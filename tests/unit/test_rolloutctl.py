@@ -144,6 +144,23 @@ def test_a_release_that_runs_is_judged_by_what_it_began_with(shell: Shell) -> No
     assert "PinNotJoinable" in [row["code"] for row in shell.rows()]
 
 
+TWO = ROLLOUT.replace("{deployment: web}", "{stable: {deployment: web-v1}, canary: {deployment: web-v2}}")
+SPLIT = SERVICE.replace("100", "70").replace("weight: 0", "weight: 30")
+
+
+@pytest.mark.parametrize(("serving", "other", "share"), [("web-v1", "web-v2", 30), ("web-v2", "web-v1", 70)])
+def test_two_deployments_that_both_serve_are_an_error_unless_they_do_so_in_a_release(
+    shell: Shell, serving: str, other: str, share: int
+) -> None:
+    status = f"status: {{phase: PHASE, stable: {serving}}}\n"
+    everything(shell, rollout=TWO + status.replace("PHASE", "Healthy"), vs=SPLIT)
+    [row] = [row for row in shell.rows() if row["severity"] == "error"]
+    assert (row["code"], row["file"]) == ("SplitAtRest", "vs.yaml")
+    assert f"{other} is sent {share} % of the requests although no release runs" in row["sentence"]
+    everything(shell, rollout=TWO + status.replace("PHASE", "Progressing"), vs=SPLIT)
+    assert [row for row in shell.rows() if row["severity"] == "error"] == []
+
+
 def test_a_status_that_is_none_of_ours_counts_for_nothing(shell: Shell) -> None:
     everything(shell, rollout=ROLLOUT + "status: {phase: Asleep, plan: 7}\n")
     assert shell.found() == []
