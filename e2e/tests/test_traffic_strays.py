@@ -61,6 +61,8 @@ async def test_a_proxy_that_keeps_its_old_routes_after_a_revert_is_named(
     async with world.load(100) as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
+        # Pods that Prometheus does not know yet are not waited for when they are drained.
+        await world.until(lambda s: (s.get("verdict") or {}).get("result") == "pass", "a first pass")
         async with broken_routes(namespace, cluster):
             await world.command("abort", "wrong colour")
 
