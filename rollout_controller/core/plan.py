@@ -52,6 +52,8 @@ def _towards_goal(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
             return let_go(o, facts, agenda)
         case Phase.INITIALIZING:
             return initialize(o, agenda)
+        case Phase.HEALTHY | Phase.REVERTED if facts.accepted:
+            return sides.at_rest(o)
         case Phase.HEALTHY:
             return _rest(o, facts)
         case Phase.PROMOTING | Phase.REVERTING if is_.handed_over(o):

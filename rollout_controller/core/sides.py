@@ -38,6 +38,11 @@ def kept(o: Observed, effects: list[Effect]) -> list[Effect]:
     return [effect for effect in effects if isinstance(effect, SetTraffic | Finalizer)]
 
 
+def at_rest(o: Observed) -> list[Effect]:
+    """Between releases nothing is held on either, also after a revert: our finalizer stands for nothing."""
+    return [Finalizer(present=False)] if o.finalizer and not o.unread else []
+
+
 def learn(o: Observed, facts: Facts) -> Facts:
     """The facts with what became of the two sides without a release of ours."""
     sides = of(o)

@@ -36,6 +36,11 @@ def assert_serves(end: Run, serving: Ref, subset: str) -> None:
     """Everybody is on this side; nothing of ours is on any Deployment, and no finalizer holds the Rollout."""
     assert (end.facts.phase, end.facts.stable, end.facts.canary) == (Phase.HEALTHY, serving.name, None)
     assert everybody_on(end.world) == subset
+    assert_free(end)
+
+
+def assert_free(end: Run) -> None:
+    """Nothing of ours is on any Deployment, and no finalizer holds the Rollout."""
     assert unlabelled(end.world)
     assert not end.world.need(ROLLOUT)["metadata"].get("finalizers")
 
@@ -71,7 +76,7 @@ def test_a_bad_version_is_taken_back_and_stays_where_it_is(stage: int) -> None:
     assert (end.facts.phase, end.facts.reason) == (Phase.REVERTED, "error rate 5 % (limit 1 %)")
     assert (end.facts.stable, everybody_on(end.world)) == ("web-v1", "v1")
     assert image(end.world, WEB_2) == GREEN
-    assert unlabelled(end.world)
+    assert_free(end)
 
 
 def test_after_a_revert_another_template_of_the_idle_side_is_released() -> None:
@@ -104,6 +109,7 @@ def test_an_abort_sends_everybody_back_at_any_moment() -> None:
     end = explored(*starts, restarts=False).the_end(at_least=300)
     assert (end.facts.phase, end.facts.reason) == (Phase.REVERTED, "aborted by command: bad")
     assert everybody_on(end.world) == "v1"
+    assert_free(end)
 
 
 def test_a_third_template_takes_the_place_of_the_second() -> None:

@@ -192,6 +192,22 @@ def test_a_template_that_a_paused_idle_side_does_not_roll_is_no_release_yet() ->
     assert (run.facts.stable, len(run.facts.history)) == ("web-v2", 1)
 
 
+def test_after_a_revert_the_rollout_may_go_while_no_controller_runs() -> None:
+    run = releasing(Evidence(fails_at=frozenset({0}))).to_rest()
+    assert (run.facts.phase, codes(run)) == (Phase.REVERTED, [])
+    run.world.delete(ROLLOUT, scene.KUBECTL)
+    assert run.world.get(ROLLOUT) is None
+
+
+def test_a_paused_idle_side_after_a_release_holds_no_finalizer() -> None:
+    run = in_stage(lawful(releasing()), 0)
+    edited(run.world, WEB_2, paused=True)
+    set_image(run.world, WEB_2, GREY)
+    run.to_rest()
+    assert (run.facts.phase, codes(run)) == (Phase.HEALTHY, ["IdlePaused"])
+    assert not run.world.need(ROLLOUT)["metadata"].get("finalizers")
+
+
 def test_a_template_put_back_before_anybody_looked_is_no_release() -> None:
     run = at_rest()
     for image in (GREEN, BLUE):
