@@ -7,7 +7,7 @@ from typing import Final
 
 from rollout_controller.core.model import Finding
 from rollout_controller.core.patch import Json
-from rollout_controller.istio.finding import DESTINATION_RULE, VIRTUAL_SERVICE, titled, warning
+from rollout_controller.istio.finding import DESTINATION_RULE, SERVICE, VIRTUAL_SERVICE, titled, warning
 from rollout_controller.istio.gitops import Field, advice, tool_of
 from rollout_controller.istio.inventory import Inventory
 from rollout_controller.istio.routing import managed_routes
@@ -36,15 +36,22 @@ def route_manager_findings(known: Inventory, service: Json) -> Iterator[Finding]
     yield from _owners(VIRTUAL_SERVICE, service, {field: ours[field] for field in ours if field in managed})
 
 
-def rule_manager_findings(rule: Json) -> Iterator[Finding]:
-    """A GitOps tool that owns the subsets."""
-    yield from _owners(DESTINATION_RULE, rule, {"subsets": "labels"})
+def rule_manager_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
+    """A GitOps tool that owns the subsets, in which a release of one Deployment writes labels."""
+    if known.routing.deployments is None:
+        yield from _owners(DESTINATION_RULE, rule, {"subsets": "labels"})
+
+
+def selector_manager_findings(known: Inventory, service: Json) -> Iterator[Finding]:
+    """The same of the selector of a Service that takes the place of a subset."""
+    if known.routing.deployments is None:
+        yield from _owners(SERVICE, service, {"selector": "selector"})
 
 
 def _owners(kind: str, obj: Json, ours: Mapping[str, Field]) -> Iterator[Finding]:
     """A finding for each tool that owns any of these fields of `spec`.
 
-    They are atomic lists: who wrote a part owns the whole. The tool loses it with our first write, unless it
+    They are atomic: who wrote a part owns the whole. The tool loses it with our first write, unless it
     takes it back: then it was not told to leave it, and the warning stays.
     """
     owned: dict[str, list[str]] = {}

@@ -28,7 +28,11 @@ from rollout_controller.istio.gateway_findings import gateway_findings
 from rollout_controller.istio.host_findings import destination_findings, our_host_findings
 from rollout_controller.istio.inventory import Inventory
 from rollout_controller.istio.load_findings import outlier_findings, retry_findings
-from rollout_controller.istio.manager_findings import route_manager_findings, rule_manager_findings
+from rollout_controller.istio.manager_findings import (
+    route_manager_findings,
+    rule_manager_findings,
+    selector_manager_findings,
+)
 from rollout_controller.istio.mtls_findings import mtls_findings
 from rollout_controller.istio.proxy_findings import proxy_findings
 from rollout_controller.istio.route_findings import virtual_service_findings
@@ -117,6 +121,7 @@ def _pair_findings(known: Inventory) -> Iterator[Finding]:
         service = known.services.get(known.routing.namespace, name)
         if service is not None:
             yield from service_findings(known, service)
+            yield from selector_manager_findings(known, service)
         elif Part.SERVICE not in known.unread and known.services.complete(known.routing.namespace):
             field = f"spec.traffic.istio.services.{known.routing.named(side)}"
             yield _missing(known, MISSING_SERVICE, SERVICE, name, field)
@@ -144,7 +149,7 @@ def _subset_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
     for one in _by_deployment(known):
         yield from mtls_findings(one, rule)
     yield from outlier_findings(known, rule)
-    yield from rule_manager_findings(rule)
+    yield from rule_manager_findings(known, rule)
 
 
 def _route_findings(

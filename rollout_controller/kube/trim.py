@@ -18,6 +18,9 @@ _POD_METADATA: Final = (
     "ownerReferences",
 )
 
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""A whole manifest in an annotation."""
+
 
 def _picked(source: Any, fields: Iterable[str]) -> Json:
     return {name: source[name] for name in fields if name in source} if isinstance(source, dict) else {}
@@ -40,8 +43,19 @@ def _pod(pod: Json) -> Json:
 
 
 def _service(service: Json) -> Json:
-    metadata = _picked(service.get("metadata"), ("name", "namespace", "uid", "resourceVersion", "labels"))
-    return {"metadata": metadata, "spec": _picked(service.get("spec"), ("selector", "ports", "type"))}
+    """With who wrote the selector, which is ours in host mode, and with the kind, which lists leave out."""
+    metadata = service.get("metadata") or {}
+    kept = _picked(metadata, ("name", "namespace", "uid", "resourceVersion", "labels"))
+    if marks := {k: v for k, v in (metadata.get("annotations") or {}).items() if k != _LAST_APPLIED}:
+        kept["annotations"] = marks
+    if writers := [entry for entry in metadata.get("managedFields") or () if _wrote_selector(entry)]:
+        kept["managedFields"] = writers
+    spec = _picked(service.get("spec"), ("selector", "ports", "type"))
+    return {"kind": Kind.SERVICE.title, "metadata": kept, "spec": spec}
+
+
+def _wrote_selector(entry: Json) -> bool:
+    return "f:selector" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
 
 
 def _endpoint_slice(endpoint_slice: Json) -> Json:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from rollout_controller.core.model import HeaderMatch, Stage
 from rollout_controller.core.patch import Json
-from tests.support.findings import codes, routed, ruled, told
-from tests.support.istio_objects import half
+from rollout_controller.istio import Known
+from tests.support.findings import codes, everywhere, routed, ruled, told
+from tests.support.istio_objects import ROUTING, half
+from tests.support.istio_objects import service as selecting
 
 PINS = ((HeaderMatch("x-canary", "exact", "true"),),)
 MIRROR = Stage("mirror", 0, 20, 2, timedelta(seconds=60), mirror=20)
@@ -67,6 +70,39 @@ def test_a_tool_that_owns_the_subsets_is_told_to_ignore_our_label() -> None:
     [finding] = told(destination_rule=owned(ruled(), "subsets", "argocd-controller"))
     assert finding.startswith("warning OwnedByGitOps: DestinationRule shop/web spec.subsets: Argo CD")
     assert "['.spec.subsets[]?.labels[\"pod-template-hash\"]']" in finding
+
+
+SERVICES = replace(ROUTING, virtual_services=(), destination_rule="", services=("web", "web-canary"))
+
+
+def pair(*managers: str) -> Known:
+    return everywhere(
+        selecting({"app": "web"}), owned(selecting({"app": "web"}, "web-canary"), "selector", *managers)
+    )
+
+
+def test_a_tool_that_owns_the_selector_of_one_of_two_services_is_told_to_ignore_our_label() -> None:
+    found = told(
+        routing=SERVICES, destination_rule=None, virtual_services={}, services=pair("argocd-controller")
+    )
+    [finding] = [one for one in found if "OwnedByGitOps" in one]
+    assert finding.startswith(f"warning OwnedByGitOps: Service shop/web-canary spec.selector: Argo CD {UNDO}")
+    assert "kind: Service, name: web-canary" in finding
+    assert "['.spec.selector[\"pod-template-hash\"]']" in finding
+    subsets = told(services=everywhere(owned(selecting({"app": "web"}), "selector", "argocd-controller")))
+    assert subsets == [], "of a Service behind subsets nothing is written"
+
+
+def test_of_two_deployments_neither_selectors_nor_subsets_are_written_and_no_tool_is_told() -> None:
+    for routing in (SERVICES, ROUTING):
+        rule = owned(ruled(), "subsets", "argocd-controller")
+        found = codes(
+            routing=replace(routing, deployments=("web", "web-2")),
+            deployment=None,
+            destination_rule=rule,
+            services=pair("argocd-controller"),
+        )
+        assert "warning OwnedByGitOps" not in found
 
 
 @pytest.mark.parametrize("manager", ["kubectl", "kubectl-client-side-apply", "rollout-controller", "", "e2e"])
