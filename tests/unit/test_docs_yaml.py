@@ -160,8 +160,7 @@ def codes() -> set[str]:
     }
 
 
-def test_every_code_is_explained() -> None:
+def test_every_code_is_explained_once() -> None:
     page = (ROOT / "docs" / "findings.md").read_text()
-    explained = set(re.findall(r"^\| ([A-Z]\w+) \| (?:error|warning) \|", page, re.MULTILINE))
-    assert codes() - explained == set()
-    assert explained - codes() == set()
+    explained = re.findall(r"^\| ([A-Z]\w+) \| (?:error|warning) \|", page, re.MULTILINE)
+    assert sorted(explained) == sorted(codes())
