@@ -15,7 +15,7 @@ from e2e.localcluster.layout import REPOSITORY
 from e2e.localcluster.netns import die_with_parent
 from e2e.tests.support import heed_interrupts, wait_for
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("demo")]  # each brings up a cluster of its own
 
 TOLD_WITHIN = 200.0
 """Seconds to the end of one scene, cluster included, on a machine that does other things as well."""
