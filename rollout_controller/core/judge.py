@@ -54,7 +54,8 @@ class Thresholds:
     def expected(self, sides: Sides) -> float:
         """The canary's requests, copies too, that stable's make expected; 0 where stable's tell nothing, as
         where other routes send to stable too."""
-        if sides.stable is None or self.share >= 100 or self.bypass.stable:
+        unknown = self.bypass.stable or self.bypass.elsewhere
+        if sides.stable is None or self.share >= 100 or unknown:
             return 0.0
         return sides.stable.requests * (self.share + self.mirror) / (100 - self.share)
 

@@ -60,10 +60,15 @@ class Split(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """Whether a side's pods get requests by other ways than the managed split: another route, a mirror."""
+    """Whether a side's pods get requests by other ways than the managed split: another route, a mirror.
+
+    `elsewhere`: stable's may, from VirtualServices that the Rollout does not name. How many is not known, so
+    that none at the canary are no proof against it; that its share is off is told all the same.
+    """
 
     stable: bool = False
     canary: bool = False
+    elsewhere: bool = False
 
 
 NO_BYPASS: Final = Bypass()

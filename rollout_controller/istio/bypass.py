@@ -28,15 +28,24 @@ def bypass_of(
     host = our_host(routing, services, destination_rule)
     if host is None:
         return Bypass()
-    targets = [(routing, target) for service in services for target in _past_split(routing, service, host)]
+    targets = [target for service in services for target in _past_split(routing, service, host)]
+    sides = {side for target in targets for side in _reached(routing, routing, target, host)}
+    others = {
+        side
+        for there, target in _elsewhere(routing, known)
+        for side in _reached(routing, there, target, host)
+    }
+    return Bypass("stable" in sides, "canary" in sides, elsewhere="stable" in others)
+
+
+def _elsewhere(routing: Routing, known: Iterable[Json]) -> Iterator[tuple[Routing, Json]]:
+    """The destinations of VirtualServices that the Rollout does not name, each with where it is written."""
     named = {one.name for one in routing.virtual_services}
     for service in known:
         home = service["metadata"].get("namespace") or routing.namespace
         if home != routing.namespace or service["metadata"]["name"] not in named:
             there = replace(routing, namespace=home)
-            targets += [(there, target) for route in routes_of(service) for target in _targets(route[2])]
-    sides = {side for there, target in targets for side in _reached(routing, there, target, host)}
-    return Bypass(stable="stable" in sides, canary="canary" in sides)
+            yield from ((there, target) for route in routes_of(service) for target in _targets(route[2]))
 
 
 def _past_split(routing: Routing, service: Json, host: str) -> Iterator[Json]:

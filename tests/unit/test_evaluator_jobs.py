@@ -174,7 +174,7 @@ def test_virtual_services_that_the_rollout_does_not_name_are_read_as_well() -> N
     made = job_of(found, world.facts, SETTLE)
     assert made is not None
     assert made.stretch is not None
-    assert made.stretch.thresholds.bypass == Bypass(stable=True)
+    assert made.stretch.thresholds.bypass == Bypass(elsewhere=True)
 
 
 def test_after_a_revert_requests_are_strays_once_all_proxies_know_and_some_time_has_passed() -> None:
