@@ -142,7 +142,8 @@ def worth_writing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Litera
 
 def _comparable(status: Mapping[str, Any], *, numbers: bool = True) -> dict[str, Any]:
     """What two statuses are compared by; without `numbers`, sentences lose theirs and the verdict's own, and
-    readings go. A pass is good news that may wait as well; facts that follow from it are written at once."""
+    readings go. A pass and verified traffic are good news that may wait as well; facts that follow from them
+    are written at once."""
     plain = dict(status)
     plain["conditions"] = [
         {k: v for k, v in c.items() if k not in ("lastTransitionTime", "observedGeneration")}
@@ -158,7 +159,9 @@ def _comparable(status: Mapping[str, Any], *, numbers: bool = True) -> dict[str,
     if verdict.get("result") == "pass":
         plain["verdict"]["result"] = "inconclusive"
     plain["conditions"] = [
-        {**c, "message": _words(c.get("message", ""), judged)} for c in plain["conditions"]
+        {**c, "message": _words(c.get("message", ""), judged)}
+        for c in plain["conditions"]
+        if c.get("type") != "TrafficVerified" or c.get("status") == "False"
     ]
     return plain
 

@@ -84,6 +84,13 @@ def test_a_verdict_on_another_canary_says_nothing() -> None:
     assert brief(condition(other)) == ("Unknown", "NotYet")
 
 
+def test_verified_traffic_is_told_with_the_next_write() -> None:
+    o = judged(at_step(AT_25), RIGHT)
+    unknown = judged(at_step(AT_25), Verification("Unknown", "NotKnown", "too few requests to tell"))
+    before = status_of(o.facts, decide(unknown).display, {}, NOW, 1)
+    assert worth_writing(before, status_of(o.facts, decide(o).display, before, NOW, 1)) == "later"
+
+
 def test_numbers_in_its_message_wait_and_a_change_of_status_does_not() -> None:
     def written(traffic: Verification, before: Json | None = None, later: int = 0) -> Json:
         o = judged(at_step(AT_25), traffic)
