@@ -27,11 +27,11 @@ lint: $(STAMP)
 	$(PY) -m docs.generate --check
 
 quick: $(STAMP)
-	$(PY) -m pytest tests/unit tests/property tests/simulation -n 2
+	$(PY) -m pytest tests/unit -n 2
 
-# Every crash between any two writes: a minute or two of both cores.
+# Laws, simulated worlds, and every crash between any two writes: some minutes of both cores.
 explore: $(STAMP)
-	$(PY) -m pytest tests/exploration -n 2
+	$(PY) -m pytest tests/property tests/simulation tests/exploration -n 2
 
 real: $(STAMP)
 	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 4 --dist loadgroup -m "not alone"
