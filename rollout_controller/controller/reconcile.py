@@ -131,7 +131,11 @@ class Reconciler:
     def _anything(self, seen: Sighting, decision: Decision, memory: Memory) -> bool:
         if decision.effects or decision.gone or decision.facts != seen.observed.facts:
             return True
-        worth = worth_writing(seen.rollout.get("status") or {}, _status(seen, decision))
+        return self._shows_enough(seen, _status(seen, decision), memory)
+
+    def _shows_enough(self, seen: Sighting, status: Json, memory: Memory) -> bool:
+        """Whether a status that holds the same facts as the present one shows enough else to be written."""
+        worth = worth_writing(seen.rollout.get("status") or {}, status)
         return worth == "now" or (worth == "later" and self._refresh_due(seen, memory))
 
     def _refresh_due(self, seen: Sighting, memory: Memory) -> bool:
@@ -207,10 +211,9 @@ class Reconciler:
     async def _write_status(
         self, writer: RolloutWriter, seen: Sighting, decision: Decision, memory: Memory, safe: bool
     ) -> ClusterError | None:
-        before = writer.rollout.get("status") or {}
         status = _status(seen, decision)
         changed = decision.facts != seen.observed.facts
-        if decision.gone or not (changed or worth_writing(before, status) != "no"):
+        if decision.gone or not (changed or self._shows_enough(seen, status, memory)):
             return None
         try:
             await writer.status(status, towards_safety=safe and changed)

@@ -102,7 +102,7 @@ def status_of(
     verdict = None
     if facts.gate is not None:
         verdict = api.VerdictStatus(
-            result="pass" if display.verdict == "pass" else facts.gate,
+            result=facts.gate,
             since=facts.gate_since,
             failures=facts.failures,
             sentence=display.sentence or None,
@@ -134,16 +134,25 @@ def status_of(
 
 
 def worth_writing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Literal["now", "later", "no"]:
-    """Whether a status differs in what is written at once, only in numbers that may wait, or not at all."""
+    """Whether a status differs in what is written at once, only in numbers that may wait, or not at all.
+
+    The first readings of a stage do not wait: somebody looks at it now.
+    """
     if _comparable(before) == _comparable(after):
         return "no"
-    return "later" if _comparable(before, numbers=False) == _comparable(after, numbers=False) else "now"
+    if _comparable(before, numbers=False) != _comparable(after, numbers=False):
+        return "now"
+    return "now" if _unread(before) and not _unread(after) else "later"
+
+
+def _unread(status: Mapping[str, Any]) -> bool:
+    return (status.get("verdict", {}).get("sentence") or UNREAD) == UNREAD
 
 
 def _comparable(status: Mapping[str, Any], *, numbers: bool = True) -> dict[str, Any]:
     """What two statuses are compared by; without `numbers`, sentences lose theirs and the verdict's own, and
-    readings go. A pass and verified traffic are good news that may wait as well; facts that follow from them
-    are written at once."""
+    readings go. Verified traffic is good news that may wait as well; facts that follow from it are written at
+    once."""
     plain = dict(status)
     plain["conditions"] = [
         {k: v for k, v in c.items() if k not in ("lastTransitionTime", "observedGeneration")}
@@ -156,8 +165,6 @@ def _comparable(status: Mapping[str, Any], *, numbers: bool = True) -> dict[str,
     judged = verdict.get("sentence") or UNREAD
     plain["message"] = _words(status.get("message", ""), judged)
     plain["verdict"] = {k: v for k, v in verdict.items() if k not in {"sentence", "since"}}
-    if verdict.get("result") == "pass":
-        plain["verdict"]["result"] = "inconclusive"
     plain["conditions"] = [
         {**c, "message": _words(c.get("message", ""), judged)}
         for c in plain["conditions"]
@@ -289,7 +296,7 @@ def _conditions(
         ("Paused", phase is Phase.PAUSED, held),
     )
     wanted = [(kind, _truth(holds), reason, display.message) for kind, holds, reason in known]
-    traffic = display.traffic or _last_traffic(phase, past.get(TRAFFIC_VERIFIED))
+    traffic = _traffic(facts, display, past.get(TRAFFIC_VERIFIED))
     wanted.append((TRAFFIC_VERIFIED, traffic.status, traffic.reason, traffic.sentence))
     return tuple(
         api.Condition(
@@ -308,15 +315,23 @@ def _truth(holds: bool) -> Literal["True", "False", "Unknown"]:
     return "True" if holds else "False"
 
 
-def _last_traffic(phase: Phase, past: Mapping[str, Any] | None) -> Verification:
-    """What is told of the traffic where nothing is judged: after a revert, what was found before."""
-    if phase in {Phase.REVERTING, Phase.REVERTED} and past is not None:
-        status: Literal["True", "False", "Unknown"]
-        status = _one_of(past.get("status"), "True", "False") or "Unknown"
-        return Verification(status, past.get("reason") or "", past.get("message") or "")
-    if phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
+def _traffic(facts: Facts, display: Display, past: Mapping[str, Any] | None) -> Verification:
+    """What is told of the traffic: where nothing is counted yet or any more, what was found before.
+
+    A stage inherits it from the stage before, a revert from the release.
+    """
+    if facts.phase not in RUNNING | {Phase.REVERTED}:
+        return Verification(reason="NoRelease", sentence="no release runs whose requests could be counted")
+    found, before = display.traffic or Verification(), _found_before(past)
+    inherits = facts.stage > 0 or facts.phase in {Phase.REVERTING, Phase.REVERTED}
+    return before if found == Verification() and inherits else found
+
+
+def _found_before(past: Mapping[str, Any] | None) -> Verification:
+    if past is None:
         return Verification()
-    return Verification(reason="NoRelease", sentence="no release runs whose requests could be counted")
+    status: Literal["True", "False", "Unknown"] = _one_of(past.get("status"), "True", "False") or "Unknown"
+    return Verification(status, past.get("reason") or "", past.get("message") or "")
 
 
 def _since(past: Mapping[str, Any] | None, status: str, now: datetime) -> datetime:

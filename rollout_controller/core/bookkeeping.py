@@ -11,10 +11,9 @@ from rollout_controller.core import drift, sides
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import RUNNING, Facts, Observed, Part, Phase
 
-NOTED_AFTER: Final = timedelta(seconds=30)
-"""How long after a stage has begun a pass is noted."""
 SOON: Final = timedelta(seconds=10)
-"""How long pods for the next stage may take before it is noted that they are waited for."""
+"""What is over within this time is not noted for itself: a pass with which the stage can end, and pods for
+the next one that are waited for."""
 
 _IN_STAGE = RUNNING - {Phase.REVERTING}
 
@@ -44,7 +43,7 @@ def learn(o: Observed, facts: Facts, agenda: Agenda) -> Facts:
     if facts.phase not in _IN_STAGE or is_.handed_over(o):
         return facts
     facts = _note_hindrance(o, facts)
-    facts = _note_verdict(o, facts, agenda)
+    facts = _learn_verdict(o, facts, agenda)
     facts = _note_share(o, facts)
     if is_.lowered_outside(o, facts):
         return facts  # an abort, which a shortage seen in the same moment must not hide
@@ -78,14 +77,23 @@ def _note_hindrance(o: Observed, facts: Facts) -> Facts:
     return replace(facts, waiting_since=None)
 
 
-def _note_verdict(o: Observed, facts: Facts, agenda: Agenda) -> Facts:
-    """A pass that comes early in a stage is shown, and noted only if the stage lasts: a fact is a write."""
+def _learn_verdict(o: Observed, facts: Facts, agenda: Agenda) -> Facts:
+    """A pass with which the stage is about to end is noted only if it then lasts: a fact is a write."""
     verdict = o.verdict
     if verdict is None or verdict.key != facts.key:
         return facts
-    early = facts.phase is Phase.PROGRESSING and facts.gate == "inconclusive" and not facts.failures
-    begun = facts.gate_since or verdict.since
-    if verdict.result == "pass" and early and not agenda.due(begun + NOTED_AFTER):
+    news = verdict.result == "pass" and facts.gate == "inconclusive" and not facts.failures
+    if news and facts.phase is Phase.PROGRESSING and facts.at is not None and facts.since is not None:
+        end = max(facts.since + o.timing.settle + facts.at.min_duration, verdict.since)
+        if agenda.due(end - SOON) and not agenda.due(end + SOON):
+            return facts
+    return note_verdict(o, facts)
+
+
+def note_verdict(o: Observed, facts: Facts) -> Facts:
+    """The facts with the present stage's verdict, if there is one."""
+    verdict = o.verdict
+    if verdict is None or verdict.key != facts.key:
         return facts
     since = (facts.gate_since if facts.gate == verdict.result else None) or verdict.since
     return replace(facts, gate=verdict.result, gate_since=since, failures=verdict.failures)

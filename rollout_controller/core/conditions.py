@@ -356,6 +356,12 @@ def unpausable(o: Observed, facts: Facts) -> str | None:
     return next((p.hash for p in (w.stable, *w.others) if p and p.hash == stable and p.current), None)
 
 
+def held_for_nothing(o: Observed, facts: Facts) -> bool:
+    """Whether our pause holds back nothing but the version that was promoted."""
+    w = o.workload
+    return w is not None and deployment_present(o) and w.held and w.target == facts.canary
+
+
 def stays_paused(o: Observed, facts: Facts) -> bool:
     """Whether a pause of ours has to outlive the Rollout, or a template that nobody released would roll."""
     w = o.workload

@@ -32,7 +32,7 @@ def display(o: Observed, facts: Facts) -> Display:
     return Display(
         message=_message(o, facts),
         step=step(facts),
-        weight=is_.canary_share(o, facts)[0] if o.traffic is not None else facts.reached,
+        weight=_weight(o, facts),
         readings=verdict.readings if verdict is not None and running else (),
         verdict=verdict.result if verdict is not None and running and verdict.key == facts.key else None,
         sentence=verdict.sentence if verdict is not None and running else "",
@@ -41,6 +41,15 @@ def display(o: Observed, facts: Facts) -> Display:
         image=o.workload.image if o.workload else "",
         observed_generation=o.generation,
     )
+
+
+def _weight(o: Observed, facts: Facts) -> int:
+    """The canary's share as read; everything once it is the Deployment's own and no subset tells."""
+    if o.traffic is None:
+        return facts.reached
+    if is_.handed_over(o) and o.traffic.subsets == (None, None):
+        return 100
+    return is_.canary_share(o, facts)[0]
 
 
 def step(facts: Facts) -> str:

@@ -297,7 +297,7 @@ def _home(o: Observed, f: Facts, a: Agenda) -> str | None:
     return "adopted" if sides.adoptable(o) else None
 
 
-def _finished(o: Observed, _f: Facts, _a: Agenda) -> str | None:
+def _finished(o: Observed, f: Facts, _a: Agenda) -> str | None:
     w = o.workload
     if w is not None and w.sides is not None:
         at_home = o.traffic is not None and o.traffic.canary_weight == (100, 100) and not o.traffic.fed
@@ -305,6 +305,8 @@ def _finished(o: Observed, _f: Facts, _a: Agenda) -> str | None:
     if o.unread or w is None or (w.stable is not None and (w.stable.existing or w.stable.spec)):
         return None
     if o.traffic is not None and (o.traffic.pinned or not o.traffic.home):
+        return None
+    if is_.held_for_nothing(o, f):
         return None
     return "the Deployment runs the new version"
 

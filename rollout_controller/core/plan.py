@@ -211,7 +211,7 @@ def _old_is_quiet(o: Observed, facts: Facts, agenda: Agenda) -> bool:
 
 
 def _finish(o: Observed, facts: Facts) -> list[Effect]:
-    """After the hand-over: the old pods go, then the pins."""
+    """After the hand-over: the old pods go, then the pins, then the pause that held the new version back."""
     w, t = o.workload, o.traffic
     if w is None or not is_.deployment_present(o) or o.unread:
         return []
@@ -232,4 +232,6 @@ def _finish(o: Observed, facts: Facts) -> list[Effect]:
         effects.append(SetTraffic(0))
     if t is not None and t.pinned:
         effects.append(Pin(None, None))
+    if not effects and is_.held_for_nothing(o, facts):
+        effects.append(Unpause(w.target))
     return effects

@@ -36,7 +36,7 @@ class Event(StrEnum):
     ADVANCE = "passed"  # the exit of a stage holds, or was approved, and the next one's pods are there
     EMPTY = "no replicas"
     HOME = "home"  # everybody on stable, the canary drained, subsets un-pinned
-    FINISHED = "old pods gone"  # and subsets un-pinned
+    FINISHED = "old pods gone"  # subsets un-pinned, and the Deployment un-paused if it asks for nothing newer
 
 
 class State(StrEnum):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift, events, refusals, sides
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.bookkeeping import begin_stretch
+from rollout_controller.core.bookkeeping import begin_stretch, note_verdict
 from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, Part, PausedBy, Phase
 from rollout_controller.core.rollback import goes_back_to, previous, straight_back
 from rollout_controller.core.table import TABLE, Cell, Event, State, To
@@ -153,6 +153,7 @@ def _next(step: Step, o: Observed) -> None:
     f = step.facts
     following = is_.next_stage(f)
     if following is None:
+        f = note_verdict(o, f)
         step.facts = replace(f, phase=Phase.PROMOTING, waiting_since=None, reason="")
         what = "the new version is handed over" if sides.of(o) is None else "everybody stays where they are"
         step.notices.append(Notice("Normal", "Promoting", f"{_why_promoted(f)}: {what}"))
@@ -275,6 +276,7 @@ def _pause(step: Step, o: Observed, taken: _Taken) -> None:
         found = events.hold_by_itself(o, f, Agenda(o.now))
         by = found[0] if found else PausedBy.SPEC
     waiting = f.waiting_since if f.lowered_to is not None else None
+    f = note_verdict(o, f)
     step.facts = replace(f, phase=Phase.PAUSED, paused_by=by, reason=reason, waiting_since=waiting)
     wrong = by in {PausedBy.FINDING, PausedBy.INCONCLUSIVE, PausedBy.MAX_DURATION}
     step.notices.append(Notice("Warning" if wrong else "Normal", "Paused", reason))

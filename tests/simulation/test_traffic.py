@@ -44,9 +44,12 @@ def test_a_share_that_is_off_holds_the_step_and_then_pauses_the_release_with_its
 def test_a_good_release_is_verified_at_each_step() -> None:
     run = Run(scene.shop()).to_rest()
     scene.set_image(run.world, scene.V2)
-    for step in (0, 1):
-        run.until(lambda now, step=step: now.facts.stage == step and now.facts.gate == "pass")  # type: ignore[misc]
-        assert condition(run)["status"] == "True"
+    run.until(lambda now: now.facts.stage == 0)
+    assert condition(run)["status"] == "Unknown"
+    run.until(lambda now: now.facts.stage == 1)
+    assert condition(run)["status"] == "True"
+    run.until(lambda now: now.facts.phase is Phase.PROMOTING)
+    assert condition(run)["status"] == "True"
 
 
 def test_requests_that_stray_after_a_revert_are_told_once_also_by_a_controller_that_was_restarted() -> None:

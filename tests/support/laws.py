@@ -350,14 +350,24 @@ def _check_deployment(world: World, ref: Ref, old: Json | None, new: Json | None
     assert new is not None
     demand(_unheld(old) == _unheld(new), 12, f"{ref}: more than label, mark and pause was changed")
     if old["spec"].get("paused", False) and not new["spec"].get("paused", False):
-        stable = status_of(world).get("stable")
-        sets = [
-            rs
+        same = any(
+            same_but_hash(rs["spec"]["template"], new["spec"]["template"])
             for rs in world.every(Kind.REPLICA_SET)
-            if rs["spec"]["template"]["metadata"]["labels"].get(TEMPLATE_HASH) == stable
-        ]
-        same = any(same_but_hash(rs["spec"]["template"], new["spec"]["template"]) for rs in sets)
-        demand(same, 1, f"{ref} is un-paused although its template is not stable's")
+            if _was_released(world, rs, old)
+        )
+        demand(same, 1, f"{ref} is un-paused although its template was not released")
+
+
+def _was_released(world: World, rs: Json, deployment: Json) -> bool:
+    """Whether it is stable's, or the canary's after the hand-over."""
+    version = rs["spec"]["template"]["metadata"]["labels"].get(TEMPLATE_HASH)
+    owned = any(
+        o["uid"] == deployment["metadata"]["uid"] for o in rs["metadata"].get("ownerReferences") or ()
+    )
+    status = status_of(world)
+    return version is not None and (
+        version == status.get("stable") or (owned and version == status.get("canary"))
+    )
 
 
 def _unheld(deployment: Json) -> Json:

@@ -261,12 +261,31 @@ def test_a_held_or_running_release_keeps_what_it_has(o: Observed) -> None:
     assert decide(quiet).effects == ()
 
 
-def test_a_pass_that_comes_early_in_a_stage_is_shown_and_noted_only_if_the_stage_lasts() -> None:
-    begun = but(at_step(AT_25, "pass"), facts={"gate": "inconclusive", "gate_since": NOW - seconds(10)})
-    d = decide(but(begun, traffic={"weights_since": NOW}))
-    assert (d.facts.gate, d.display.verdict) == ("inconclusive", "pass")
-    lasting = but(later(begun, seconds(20)), traffic={"weights_since": NOW + seconds(20)})
-    assert decide(lasting).facts.gate == "pass"
+@pytest.mark.parametrize(
+    ("left", "noted"),
+    [(300, "pass"), (11, "pass"), (10, "inconclusive"), (-9, "inconclusive"), (-10, "pass")],
+)
+def test_a_pass_with_which_the_stage_is_about_to_end_is_noted_only_if_it_then_lasts(
+    left: int, noted: str
+) -> None:
+    length = stage(25).min_duration
+    begun = but(
+        at_step(AT_25, "pass"),
+        facts={"gate": "inconclusive", "gate_since": None, "since": NOW + seconds(left) - SETTLE - length},
+        traffic={"weights_since": NOW},
+    )
+    key = but(begun.facts.key) if begun.facts.key else None
+    d = decide(but(begun, verdict={"key": key, "since": NOW - seconds(60)}))
+    assert (d.facts.gate, d.display.verdict) == (noted, "pass")
+
+
+def test_a_pass_is_noted_with_the_write_that_leaves_the_steps() -> None:
+    early = {"gate": "inconclusive", "gate_since": NOW - seconds(10)}
+    for o in (but(at_step(AT_100, "pass"), facts=early), but(at_step(AT_50, "pass"), facts=early)):
+        d = decide(o)
+        assert d.facts.phase in {Phase.PROMOTING, Phase.PAUSED}
+        assert d.facts.gate == "pass"
+        assert decide(but(o, facts=d.facts)).facts == d.facts, "nothing is left for a write of its own"
 
 
 def test_a_pass_that_is_not_noted_yet_ends_the_wait_for_an_answer() -> None:

@@ -250,7 +250,8 @@ def test_what_was_handed_over_is_finished_even_if_everybody_was_on_the_way_back(
     owned = {"of": "deployment", "spec": 10, "available": 10, "ready_endpoints": 10, "existing": 10}
     late = but(reverting(), workload={"canary": owned, "stable": {"spec": 0, "ready_endpoints": 0}})
     assert decide(late).effects == (Pin("new", "new"),)
-    over = but(late, workload={"stable": None}, traffic=traffic(0, None, None))
+    freed = {"stable": None, "paused": False, "held": False}
+    over = but(late, workload=freed, traffic=traffic(0, None, None))
     assert (decide(over).facts.phase, decide(over).facts.stable) == (Phase.HEALTHY, "new")
 
 

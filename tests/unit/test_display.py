@@ -202,6 +202,12 @@ def test_findings_image_and_generation_are_shown_as_they_are() -> None:
     assert (shown(o).findings, shown(o).image, shown(o).observed_generation) == ((ERROR,), "web:1", 7)
 
 
+def test_a_version_that_was_handed_over_has_everybody_when_the_subsets_are_unpinned() -> None:
+    o = but(handed_over(), workload={"stable": None}, traffic=traffic(0, None, None))
+    assert shown(o).weight == 100
+    assert shown(but(preparing(), traffic=traffic(0, None, None))).weight == 0
+
+
 def test_a_decision_shows_the_state_that_it_leads_to() -> None:
     d = decide(at_step(AT_25, "fail"))
     assert d.display.message == f"sending everybody back to stable old: {BAD}"

@@ -79,6 +79,15 @@ def test_the_pass_that_reverts_tells_why_and_it_stays_until_the_next_release() -
     assert brief(condition(preparing(), status)) == ("Unknown", "NotYet")
 
 
+def test_what_was_found_in_a_stage_stays_until_the_next_one_is_counted() -> None:
+    o = judged(at_step(AT_25), RIGHT)
+    status = status_of(o.facts, decide(o).display, {}, NOW, 1)
+    begun = judged(at_step(AT_25), Verification())
+    assert condition(begun, status)["message"] == RIGHT.sentence
+    assert brief(condition(judged(begun, NONE), status)) == ("False", "NoRequests")
+    assert brief(condition(preparing(), status)) == ("Unknown", "NotYet"), "this is another release"
+
+
 def test_a_verdict_on_another_canary_says_nothing() -> None:
     other = but(judged(at_step(AT_25), NONE), verdict={"key": {"canary": "newer"}})
     assert brief(condition(other)) == ("Unknown", "NotYet")

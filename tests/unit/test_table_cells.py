@@ -65,7 +65,7 @@ def home(o: Observed) -> Observed:
 def old_gone(o: Observed) -> Observed:
     stable = o.workload.stable if o.workload else None
     ended = but(stable, existing=0) if stable is not None else None
-    return but(o, workload={"stable": ended}, traffic={"subsets": (None, None)})
+    return but(o, workload={"stable": ended, "held": False}, traffic={"subsets": (None, None)})
 
 
 NOT_READY = but(pods("old", 3), ready_endpoints=0)
@@ -90,7 +90,7 @@ CAUSES: dict[str, Change] = {
     "gate passes": lambda o: but(o, verdict=verdict("pass", AT_25)),
     "no replicas": lambda o: but(o, workload={"replicas": 0}),
     "home, drained, un-pinned": home,
-    "old version gone, un-pinned": old_gone,
+    "old version gone, un-pinned, let go": old_gone,
 }
 
 # Columns as IDLE. "stay": the phase stays, and nobody is told no; "refuse": the command is dropped, with a
@@ -116,7 +116,7 @@ retry                                 | refuse  | refuse       | refuse       | 
 gate passes                           | stay    | stay         | stay         | next stage  | stay        | stay      | stay    | stay         | stay
 no replicas                           | stay    | stay         | stay         | Promoting   | stay        | stay      | stay    | stay         | stay
 home, drained, un-pinned              | Healthy | stay         | stay         | stay        | stay        | stay      | stay    | Reverted     | stay
-old version gone, un-pinned           | stay    | stay         | stay         | stay        | stay        | stay      | Healthy | stay         | stay
+old version gone, un-pinned, let go   | stay    | stay         | stay         | stay        | stay        | stay      | Healthy | stay         | stay
 """  # noqa: E501 - a table is read by its columns
 CELLS = [
     (event.strip(), state, cell.strip())
