@@ -108,7 +108,7 @@ class Looker:
             look = await self._without_requests(look, stretch, max(since, FIRST))
             look = replace(look, whole=look.scraped)
         elif doubtful(look.sides, stretch.thresholds):
-            look = replace(look, whole=await self._whole(look, stretch, memory, span))
+            look = await self._whole(look, stretch, memory, span)
         look = replace(look, whole=look.whole and memory.tells_split(stretch, age))
         if state.counted is not None and failing(look, stretch.thresholds):
             fresh = await self._evidence(stretch, max(since, FIRST))
@@ -161,19 +161,20 @@ class Looker:
     async def _without_requests(self, look: Look, stretch: Stretch, span: timedelta) -> Look:
         """The same look with whether its emptiness means anything: were the pods asked at all?"""
         scrapes = await self._scrapes(stretch.scope, span)
-        unasked = stretch.ready.keys() - scrapes.canary_up
+        unasked = _unasked(scrapes, stretch)
         if unasked:
-            told = f"Prometheus does not scrape {len(unasked)} of {len(stretch.ready)} ready canary pods yet"
-            return replace(look, remark=told)
+            return replace(look, remark=unasked)
         return replace(look, scraped=bool(stretch.ready) and stretch.ready.keys() <= scrapes.canary_twice)
 
-    async def _whole(self, look: Look, stretch: Stretch, memory: Memory, span: timedelta) -> bool:
-        """Whether Prometheus knows all requests of the side that has too few: the canary's pods are scraped,
-        or stable's were before the beginning, as of those that came later no request is counted."""
+    async def _whole(self, look: Look, stretch: Stretch, memory: Memory, span: timedelta) -> Look:
+        """The same look with whether Prometheus knows all requests of the side that has too few: the canary's
+        pods are scraped, or stable's were before the beginning, as of those that came later no request is
+        counted."""
         scrapes = await self._scrapes(stretch.scope, span + SCRAPES * memory.scrape())
         if doubtful(look.sides, stretch.thresholds) is Split.MANY:
-            return scrapes.stable_throughout
-        return bool(stretch.ready) and stretch.ready.keys() <= scrapes.canary_twice
+            return replace(look, whole=scrapes.stable_throughout)
+        whole = bool(stretch.ready) and stretch.ready.keys() <= scrapes.canary_twice
+        return replace(look, whole=whole, remark=_unasked(scrapes, stretch))
 
     async def _evidence(self, stretch: Stretch, span: timedelta) -> Evidence:
         histogram = any(isinstance(check, Latency) for check in stretch.thresholds.checks)
@@ -181,6 +182,14 @@ class Looker:
 
     async def _scrapes(self, scope: Scope, span: timedelta) -> Scrapes:
         return await read_scrapes(self._metrics, self._labels, scope, span)
+
+
+def _unasked(scrapes: Scrapes, stretch: Stretch) -> str:
+    """Of which pods nothing is known; "" if all are scraped."""
+    unasked = stretch.ready.keys() - scrapes.canary_up
+    if not unasked:
+        return ""
+    return f"Prometheus does not scrape {len(unasked)} of {len(stretch.ready)} ready canary pods yet"
 
 
 def next_look(

@@ -7,7 +7,8 @@ of its own: the requests since the last counted one are enough to be judged and 
 as well. `failure_limit` counted looks without a passing one between them are a failure.
 
 Nothing passes while the canary's share of requests is not what the routes give it (`core.share`): two looks
-in a row must say so before it is told, and one that cannot tell changes nothing.
+in a row must say so before it is told, and one that cannot tell changes nothing. One whose scrapes may be why
+is no news, but before anything is known of a stage it does not pass either.
 
 Everything here is a pure function of what was read; the evaluator does the reading.
 """
@@ -151,7 +152,11 @@ def fold(state: Judgement, look: Look | Nothing, thresholds: Thresholds, now: da
     if absent or any(j.outcome is Outcome.FAIL for j in judged):
         return _failing(state, look, judged, absent, thresholds, now)
     lacking = [j for j in judged if j.outcome is not Outcome.WITHIN]
-    if not doubt and (not lacking or _idle(lacking, thresholds)):
+    within = not doubt and (not lacking or _idle(lacking, thresholds))
+    if within and _looks_off(state, look, thresholds):
+        words = "whether requests go as routed is not known yet"
+        return _unclear(state, judged, thresholds, "; ".join(filter(None, (look.remark, words))), now)
+    if within:
         # Requests that headers pin to it may come all the same, but too few to go by.
         idle = "this step gives the canary no share to be judged by"
         words = idle if lacking else sentence(judged, look.remark)
@@ -185,6 +190,11 @@ def _doubt(state: Judgement) -> str:
     """Why nothing passes now: the split is off, or was when last anything was known; "" if it is not."""
     traffic = state.doubt or state.verdict.traffic
     return traffic.sentence if traffic.status == "False" else ""
+
+
+def _looks_off(state: Judgement, look: Look, thresholds: Thresholds) -> bool:
+    """Whether nothing is known of a stage yet, and the split looks off, be it for want of scrapes."""
+    return state.verdict.traffic.status == "Unknown" and doubtful(look.sides, thresholds) is not None
 
 
 def _known(state: Judgement, look: Look) -> bool:

@@ -4,7 +4,8 @@ With `share` percent of the users' requests and `mirror` percent of them copied,
 p = (share + mirror) / (100 + mirror) of all requests that both sides answer. Of n requests it got c. The
 share is *off* only if the whole Wilson score interval of c / n (E. B. Wilson 1927) with z = 4 lies
 
-    below p / 2     far too few, or none: the route is shadowed, or stable gets requests by other ways
+    below p / 2     far too few, or none: the route is shadowed, or stable gets requests by other ways; of a
+                    large share stable has three times what is left to it, and a quarter of all at least
     above 3 p       far too many: callers reach the canary's pods past the managed routes
 
 It is *as routed* if c / n itself lies between the two, and anything else is not known: no news. By chance a
@@ -38,6 +39,9 @@ FEWEST: Final = 0.5
 """Part of its share that the canary gets at least."""
 MOST: Final = 3.0
 """So many times its share it gets at most: Istio's default of two retries is three tries."""
+STABLE_HAS: Final = 0.25
+"""The part of all requests with which stable has too many of a share that leaves it next to none. Requests
+that take long are counted when they end, and some callers are always late."""
 LEAST: Final = 20
 """Requests that the canary got, or should have got, before anything is said."""
 
@@ -87,6 +91,12 @@ class Routed:
         """The part of both sides' requests that the canary should get, 0 to 1."""
         return (self.share + self.mirror) / (100 + self.mirror)
 
+    @property
+    def least(self) -> float:
+        """The part of both sides' requests that the canary gets at least, 0 to 1."""
+        part = self.expected
+        return max(FEWEST * part, 1 - max(MOST * (1 - part), STABLE_HAS))
+
 
 def split_of(sides: Sides, routed: Routed, min_requests: int) -> Split:
     """How the requests of this stretch are split. Stable without any series is no stable to compare with."""
@@ -100,13 +110,13 @@ def split_of(sides: Sides, routed: Routed, min_requests: int) -> Split:
     if max(canary, total * part) < max(min_requests, LEAST):
         return Split.UNKNOWN
     good = _answered(sides.stable)
-    if 1 - wilson_low(good, good + canary, Z) < FEWEST * part and not (routed.bypass.stable and canary):
+    if 1 - wilson_low(good, good + canary, Z) < routed.least and not (routed.bypass.stable and canary):
         return Split.FEW if canary else Split.NONE
     good = _answered(sides.canary)
     more_is_fine = routed.bypass.canary or routed.mirror > 0
     if not more_is_fine and wilson_low(good, good + stable, Z) > MOST * part:
         return Split.MANY
-    near = FEWEST * part <= canary / total <= MOST * part
+    near = routed.least <= canary / total <= MOST * part
     return Split.AS_ROUTED if near else Split.UNKNOWN
 
 

@@ -57,6 +57,14 @@ def test_scrapes_that_may_explain_it_make_no_doubt() -> None:
     assert told(after(RIGHT, young, young, young)) == ("pass", "True", "AsRouted")
 
 
+@pytest.mark.parametrize("off", [FEW, MANY])
+def test_a_stage_of_which_nothing_is_known_does_not_pass_on_a_split_that_looks_off(off: Look) -> None:
+    state = after(replace(off, whole=False))
+    assert told(state) == ("inconclusive", "Unknown", "NotKnown")
+    assert "whether requests go as routed is not known yet" in state.verdict.sentence
+    assert told(after(replace(off, whole=False), RIGHT)) == ("pass", "True", "AsRouted")
+
+
 @pytest.mark.parametrize("news", [UNCLEAR, Nothing("no answer"), seen(0, 0), replace(FEW, whole=False)])
 def test_no_news_neither_verifies_nor_takes_it_back(news: Look | Nothing) -> None:
     assert told(after(RIGHT, news))[1:] == ("True", "AsRouted")

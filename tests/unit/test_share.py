@@ -42,7 +42,11 @@ def split(canary: float | None, stable: float | None, share: int = 5, *, errors:
         (10, 1990, 5, FEW),
         (100, 900, 50, FEW),
         (300, 700, 100, FEW),
-        (460, 540, 100, UNKNOWN),
+        (500, 500, 100, FEW),  # half of what should be all of them
+        (700, 300, 100, UNKNOWN),
+        (760, 240, 100, AS_ROUTED),  # late ones
+        (600, 400, 90, FEW),  # stable has four times what is left to it
+        (500, 500, 75, AS_ROUTED),
         (300, 700, 5, MANY),
         (1000, 0, 5, MANY),
         (40, 60, 5, MANY),
