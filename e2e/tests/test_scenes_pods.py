@@ -37,6 +37,7 @@ async def test_a_canary_that_is_never_available_is_taken_back_at_the_deadline_wi
     assert failed(load) == ""
     assert set(load.versions()) == {"v1"}
     assert "progressDeadline" in status["reason"]
+    assert "its image app:missing cannot be pulled" in status["reason"]
 
 
 @pytest.mark.alone

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout_controller.controller.snapshot import Snapshot
+from rollout_controller.controller.trouble import trouble_of
 from rollout_controller.controller.workload import images_of, serves
 from rollout_controller.core.model import Facts, Hash, Part, Pods, Side, Sides, Workload
 from rollout_controller.core.template import HASH_LABEL, same_template
@@ -125,7 +126,7 @@ def _canary(snapshot: Snapshot, facts: Facts, idle: _Seen, side: Side) -> Pods |
     pods = _pods(snapshot, idle, facts.canary, idle.of(facts.canary))
     mixed = facts.stage < 0 and side.others > 0
     if mixed:
-        return Pods(pods.hash, pods.name, "us", pods.spec, pods.available, 0, pods.existing)
+        return replace(pods, of="us", ready_endpoints=0, current=False)
     return pods
 
 
@@ -143,6 +144,7 @@ def _pods(snapshot: Snapshot, one: _Seen, revision: Hash, pods: tuple[Json, ...]
         ready_endpoints=ready,
         existing=existing,
         current=revision == one.name,
+        trouble=next(filter(None, map(trouble_of, pods)), ""),
     )
 
 

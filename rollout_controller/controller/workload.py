@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from rollout_controller.api import names
 from rollout_controller.controller.snapshot import Snapshot
+from rollout_controller.controller.trouble import trouble_of
 from rollout_controller.core.model import Facts, Part, Pods, Workload
 from rollout_controller.core.template import HASH_LABEL, max_surge, same_template, template_hash
 from rollout_controller.ports import Json
@@ -70,6 +71,7 @@ def _pods(raw: Json, deployment: Json | None, counted: Mapping[str, Count]) -> P
         existing=count.existing,
         listed=count.listed,
         selected=count.selected or not count.ready,
+        trouble=count.trouble,
         current=deployment is not None and same_template(spec["template"], deployment["spec"]["template"]),
     )
 
@@ -82,6 +84,7 @@ class Count:
     existing: int = 0
     listed: int = 0
     selected: bool = False
+    trouble: str = ""
 
 
 def _count(snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, Count]:
@@ -94,6 +97,7 @@ def _count(snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, Count]:
             continue
         count = counted.setdefault(own.get(HASH_LABEL) or "", Count())
         count.existing += 1
+        count.trouble = count.trouble or trouble_of(pod)
         if serves(snapshot, pod, labels):
             known = _listings(snapshot, pod)
             count.ready += 1

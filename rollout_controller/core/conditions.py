@@ -80,6 +80,12 @@ def ready(o: Observed) -> int:
     return o.workload.canary.ready_endpoints if o.workload and o.workload.canary else 0
 
 
+def trouble(o: Observed) -> str:
+    """Why canary pods cannot become ready, to be added to how many there are; "" if nothing is known."""
+    canary = o.workload.canary if o.workload is not None else None
+    return f": {canary.trouble}" if canary is not None and canary.trouble else ""
+
+
 def stable_serves(o: Observed) -> bool:
     """Whether traffic may be moved to stable: it has a ready endpoint, or nothing is served anyway.
 

@@ -146,15 +146,15 @@ def _progressing(o: Observed, facts: Facts) -> str:
     if facts.stage < 0:
         if o.workload is not None and o.workload.canary is not None:
             wanted = is_.next_pods(o, facts)
-            why = sides.missing(o, wanted) if ready < wanted else ""
+            why = is_.trouble(o) + sides.missing(o, wanted) if ready < wanted else ""
             return f"{place}: {ready} of {wanted} canary pods ready{why}"
         return f"{place}: pinning the subsets to stable {facts.stable} and canary {facts.canary}"
     if facts.lowered_to is not None:
-        short = f"only {ready} of {facts.granted} canary pods are ready"
+        short = f"only {ready} of {facts.granted} canary pods are ready{is_.trouble(o)}"
         return f"{place}: lowered to {facts.lowered_to} % as {short}"
     if facts.waiting_since is not None:
         wanted = is_.next_pods(o, facts)
-        count = f"{ready} of {wanted} ready{sides.missing(o, wanted)}"
+        count = f"{ready} of {wanted} ready{is_.trouble(o)}{sides.missing(o, wanted)}"
         return f"{place}: passed; waiting for canary pods, {count}"
     return f"{place}: {_judged(o, facts)}"
 
@@ -185,7 +185,10 @@ def _promoting(o: Observed, facts: Facts) -> str:
             return f"handed over to the Deployment; {old} old pods are ending"
         return "handed over to the Deployment; taking the pins off"
     if w is not None and is_.ready(o) < w.replicas:
-        return f"at 100 %; waiting for canary pods before the hand-over, {is_.ready(o)} of {w.replicas} ready"
+        count = f"{is_.ready(o)} of {w.replicas} ready{is_.trouble(o)}"
+        return f"at 100 %; waiting for canary pods before the hand-over, {count}"
+    if o.busy.get(facts.stable or ""):
+        return f"at 100 %; pods of {facts.stable} are still sent requests, the hand-over waits for their end"
     return f"at 100 %: handing {facts.canary} over to the Deployment"
 
 

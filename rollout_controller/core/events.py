@@ -57,7 +57,7 @@ def _lowered(o: Observed, f: Facts, a: Agenda) -> str:
         return drift.lowered(o, f)
     own = _failed(o, f, a) or _template_stable(o, f, a) or _template_new(o, f, a)
     if own is None and is_.ready(o) == 0 and Part.PODS not in o.unread:
-        return _LOST
+        return f"{_LOST}{is_.trouble(o)}"
     return own or drift.lowered(o, f)
 
 
@@ -67,14 +67,15 @@ def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:
     if _gate_fails(o, f) and f.approved != "full":
         return (o.verdict.sentence if o.verdict else "") or "the gate fails"
     if is_.pods_lost(o, f):
-        return _LOST
+        return f"{_LOST}{is_.trouble(o)}"
     if f.shortages > MAX_SHORTAGES:
-        return f"canary pods keep failing: {f.shortages} times fewer were ready than the share needs"
+        words = f"canary pods keep failing: {f.shortages} times fewer were ready than the share needs"
+        return f"{words}{is_.trouble(o)}"
     if _unclear_for_too_long(o, f, "Revert", a):
         return _unclear_words(o)
     if _deadline_passed(o, f, a):
         wanted = is_.next_pods(o, f) if f.lowered_to is None else f.granted
-        count = f"{is_.ready(o)} of {wanted} ready{sides.missing(o, wanted)}"
+        count = f"{is_.ready(o)} of {wanted} ready{is_.trouble(o)}{sides.missing(o, wanted)}"
         return f"canary pods were not ready within progressDeadline: {count}"
     return None
 

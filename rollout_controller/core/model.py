@@ -153,7 +153,8 @@ class Pods:
 
     `spec` is its own replica count, `available` its status, `ready_endpoints` how many of its pods are
     ready, not terminating and carry the labels of the subset, `existing` counts terminating pods too.
-    `current` says whether its template equals the Deployment's template as read in the same pass. In host
+    `current` says whether its template equals the Deployment's template as read in the same pass. `trouble`
+    tells why a pod of it cannot become ready, "" if nothing is known. In host
     mode `listed` counts the ready ones that the EndpointSlices of every Service list that selects them, and
     `selected` says whether any Service does.
     """
@@ -168,6 +169,7 @@ class Pods:
     current: bool = False
     listed: int | None = None
     selected: bool = True
+    trouble: str = ""
 
     @property
     def everywhere(self) -> int:

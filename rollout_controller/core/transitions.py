@@ -156,7 +156,7 @@ def _next(step: Step, o: Observed) -> None:
         f = note_verdict(o, f)
         step.facts = replace(f, phase=Phase.PROMOTING, waiting_since=None, reason="")
         what = "the new version is handed over" if sides.of(o) is None else "everybody stays where they are"
-        step.notices.append(Notice("Normal", "Promoting", f"{_why_promoted(f)}: {what}"))
+        step.notices.append(Notice("Normal", "Promoting", f"{_why_left(o, f)}: {what}"))
         return
     index = f.last if f.approved == "full" else f.stage + 1
     entered = replace(
@@ -170,11 +170,18 @@ def _next(step: Step, o: Observed) -> None:
     fed = o.traffic is not None and is_.feeds(o.traffic, is_.wanted(entered))
     step.facts = begin_stretch(replace(entered, fed=fed), o.now)
     words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {following.words}"
+    if f.stage >= 0:
+        words = f"{words}, as {_why_left(o, f)}"
     step.notices.append(Notice("Normal", "StepStarted", words))
 
 
-def _why_promoted(facts: Facts) -> str:
-    return "the last step passed" if facts.approved is None else "promoted by command"
+def _why_left(o: Observed, f: Facts) -> str:
+    """What the present step was left on: a command, or its pass in the words of the gate."""
+    left = f"step {f.stage + 1}/{len(f.plan)}"
+    if f.approved is not None and not is_.gate_passes(o, f):
+        return f"{left} was promoted by command"
+    judged = o.verdict.sentence if o.verdict is not None and o.verdict.key == f.key else ""
+    return f"{left} passed ({judged})" if judged else f"{left} passed"
 
 
 def _advice(o: Observed, f: Facts, taken: _Taken) -> str:

@@ -1,4 +1,7 @@
-"""Events on Rollouts, told at most once and never waited for. Implements ports.Notifier."""
+"""Events on Rollouts, told at most once and never waited for. Implements ports.Notifier.
+
+They are of core/v1, as those of events.k8s.io/v1 must not have the times by which `kubectl describe` sorts.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ class Events:
                 self._queue.task_done()
 
     async def _write(self, event: Json) -> bool:
-        path = f"/apis/events.k8s.io/v1/namespaces/{event['metadata']['namespace']}/events"
+        path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
         request = Request("create", "events", "POST", path, {"fieldManager": FIELD_MANAGER}, event)
         try:
             answer = await self._rest.call(request)
@@ -76,7 +79,7 @@ class Events:
             if answer.ok:
                 return True
             trouble = str(answer.body.get("message") or f"HTTP status {answer.code}")
-        log.warning("Event was not written", reason=event["reason"], note=event["note"], error=trouble)
+        log.warning("Event was not written", reason=event["reason"], note=event["message"], error=trouble)
         return False
 
 
@@ -84,25 +87,28 @@ def _event(rollout: Json, type_: str, reason: str, message: str) -> Json:
     metadata = rollout["metadata"]
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return {
-        "apiVersion": "events.k8s.io/v1",
+        "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
             "name": f"{metadata['name'][:200]}.{secrets.token_hex(8)}",
             "namespace": metadata["namespace"],
         },
         "eventTime": now,
+        "firstTimestamp": now[:-8] + "Z",
+        "lastTimestamp": now[:-8] + "Z",
+        "count": 1,
         "type": type_,
         "reason": reason,
         "action": reason,
-        "note": _clipped(message),
-        "regarding": {
+        "message": _clipped(message),
+        "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "namespace": metadata["namespace"],
             "name": metadata["name"],
             "uid": metadata["uid"],
         },
-        "reportingController": _CONTROLLER,
+        "reportingComponent": _CONTROLLER,
         "reportingInstance": socket.gethostname()[:128],
     }
 

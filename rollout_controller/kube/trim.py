@@ -18,6 +18,8 @@ _POD_METADATA: Final = (
     "ownerReferences",
 )
 
+_STATES: Final = {"waiting": ("reason", "message"), "terminated": ("exitCode", "reason")}
+
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """A whole manifest in an annotation."""
 
@@ -29,7 +31,7 @@ def _picked(source: Any, fields: Iterable[str]) -> Json:
 def _pod(pod: Json) -> Json:
     status = pod.get("status") or {}
     conditions = [
-        _picked(c, ("type", "status", "lastTransitionTime")) for c in status.get("conditions") or ()
+        _picked(c, ("type", "status", "lastTransitionTime", *_why(c))) for c in status.get("conditions") or ()
     ]
     containers = {
         field: [_picked(container, ("name",)) for container in listed or ()]
@@ -38,8 +40,34 @@ def _pod(pod: Json) -> Json:
     return {
         "metadata": _picked(pod.get("metadata"), _POD_METADATA),
         "spec": containers,
-        "status": {**_picked(status, ("phase", "podIP")), "conditions": conditions},
+        "status": {**_picked(status, ("phase", "podIP")), **_unready(status), "conditions": conditions},
     }
+
+
+def _why(condition: Json) -> tuple[str, ...]:
+    """Why a pod has no node is told by the condition alone."""
+    return ("reason", "message") if condition.get("type") == "PodScheduled" else ()
+
+
+def _unready(status: Json) -> Json:
+    """The states of containers that are not ready: of most pods there are none."""
+    listed = _picked(status, ("containerStatuses", "initContainerStatuses"))
+    unready = {field: [c for c in found or () if c.get("ready") is False] for field, found in listed.items()}
+    return {field: [_container_status(c) for c in found] for field, found in unready.items() if found}
+
+
+def _container_status(container: Json) -> Json:
+    """Without times, so that a container which keeps ending wakes nobody at every turn."""
+    kept = _picked(container, ("name", "image", "ready"))
+    for field in ("state", "lastState"):
+        told = {
+            state: _picked(container[field][state], wanted)
+            for state, wanted in _STATES.items()
+            if (container.get(field) or {}).get(state)
+        }
+        if told:
+            kept[field] = told
+    return kept
 
 
 def _service(service: Json) -> Json:

@@ -90,6 +90,19 @@ def test_an_error_in_the_middle_of_a_release_pauses_it_until_it_is_cured() -> No
     assert (run.facts.phase, told(run, "Promoted")) == (Phase.HEALTHY, 1)
 
 
+def test_a_virtual_service_that_is_deleted_and_made_anew_as_in_git_goes_on_with_the_release() -> None:
+    run = releases.releasing()
+    as_in_git = run.world.need(Ref(Kind.VIRTUAL_SERVICE, "shop", "web"))["spec"]
+    run.until(lambda now: now.facts.stage == 0 and now.facts.reached > 0)
+    run.world.delete(Ref(Kind.VIRTUAL_SERVICE, "shop", "web"), scene.KUBECTL)
+    run.until(lambda now: now.facts.phase is Phase.PAUSED)
+    assert codes(run) == ["MissingVirtualService"]
+    anew = {"metadata": {"name": "web", "namespace": "shop"}, "spec": as_in_git}
+    run.world.create(Kind.VIRTUAL_SERVICE, anew, scene.KUBECTL)
+    run.to_rest()
+    assert (run.facts.phase, told(run, "Promoted")) == (Phase.HEALTHY, 1)
+
+
 @pytest.mark.parametrize("step", [{"mirror": 20}, {"weight": 50}])
 def test_a_status_lost_beside_an_error_leaves_nothing_of_the_release_behind(step: Json) -> None:
     run = releases.releasing(steps=(step, {"weight": 100}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import ForeignWrite, Observed, Part, Phase, Pin, SetTraffic
+from rollout_controller.core.model import ForeignWrite, Observed, Part, PausedBy, Phase, Pin, SetTraffic
 from tests.builders import (
     AT_5,
     AT_25,
@@ -213,6 +213,20 @@ def test_a_virtual_service_that_is_gone_is_no_abort_but_its_pins_are_taken_back(
     assert decide(but(gone, findings=(ERROR,))).facts.phase is Phase.PAUSED
     back = but(gone, facts={"phase": Phase.REVERTING, "reached": 0}, workload={"canary": None})
     assert decide(back).effects == (Pin(None, None),)
+
+
+def test_a_virtual_service_that_is_made_anew_is_given_the_share_again_and_is_no_abort() -> None:
+    gone = but(
+        at_step(AT_25), traffic=traffic(0), absent=frozenset({Part.VIRTUAL_SERVICE}), findings=(ERROR,)
+    )
+    held = decide(gone)
+    assert (held.facts.phase, held.facts.paused_by, held.facts.reached) == (
+        Phase.PAUSED,
+        PausedBy.FINDING,
+        0,
+    )
+    anew = decide(but(gone, facts=held.facts, absent=frozenset(), findings=()))
+    assert (anew.facts.phase, anew.effects) == (Phase.PROGRESSING, (SetTraffic(25),))
 
 
 def test_with_a_finding_no_share_is_raised_but_one_may_fall() -> None:

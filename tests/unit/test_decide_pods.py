@@ -111,6 +111,14 @@ def test_canary_pods_that_never_come_end_the_release_by_the_deadline() -> None:
     assert d.facts.reason == "canary pods were not ready within progressDeadline: 1 of 2 ready"
 
 
+def test_what_keeps_the_pods_from_coming_is_told_with_the_deadline() -> None:
+    coming = but(
+        ready(preparing(), 1), workload={"canary": {"trouble": "container web ended with exit code 1"}}
+    )
+    d = decide(but(coming, now=SINCE + DEADLINE))
+    assert d.facts.reason.endswith("1 of 2 ready: container web ended with exit code 1")
+
+
 def test_pods_that_came_while_nobody_looked_are_not_late() -> None:
     assert decide(later(preparing(), DEADLINE)).facts.stage == AT_5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rollout_controller.core.decide import decide
 from rollout_controller.core.model import (
     Delete,
     Facts,
@@ -17,7 +18,7 @@ from rollout_controller.core.model import (
     SetTraffic,
     Unpause,
 )
-from tests.builders import NOW, PLAN, command, policy, seconds, stage
+from tests.builders import AT_25, AT_100, NOW, PLAN, at_step, but, command, policy, seconds, stage
 from tests.toy import Set, Toy
 
 QUICK = policy(stages=(PLAN[0], PLAN[1], PLAN[3]))
@@ -49,6 +50,17 @@ def test_a_good_version_goes_from_healthy_to_healthy_with_no_write_too_many() ->
     assert (toy.facts.phase, toy.facts.stable, toy.facts.canary) == (Phase.HEALTHY, "new", None)
     assert [(line.revision, line.outcome) for line in toy.facts.history] == [("new", "Promoted")]
     assert toy.events == ["Started", "StepStarted", "StepStarted", "StepStarted", "Promoting", "Promoted"]
+
+
+def test_the_event_of_a_step_says_what_the_one_before_passed_with() -> None:
+    (passed,) = decide(at_step(AT_25, "pass")).notices
+    assert passed.message == (
+        "step 3/4: canary new gets 50 %, as step 2/4 passed (error rate 0.1 % (limit 1 %))"
+    )
+    (by_command,) = decide(but(at_step(AT_25), facts={"approved": "step"})).notices
+    assert by_command.message == "step 3/4: canary new gets 50 %, as step 2/4 was promoted by command"
+    (last,) = decide(at_step(AT_100, "pass")).notices
+    assert last.message == "step 4/4 passed (error rate 0.1 % (limit 1 %)): the new version is handed over"
 
 
 def test_at_rest_nothing_of_ours_is_left() -> None:

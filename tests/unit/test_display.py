@@ -68,6 +68,10 @@ BAD = "error rate 5 % (limit 1 %)"
             "preparing the first step: pinning the subsets to stable old and canary new",
         ),
         (preparing(), "preparing the first step: 2 of 2 canary pods ready"),
+        (
+            but(preparing(), workload={"canary": {"ready_endpoints": 1, "trouble": "no node takes the pod"}}),
+            "preparing the first step: 1 of 2 canary pods ready: no node takes the pod",
+        ),
         (at_step(AT_25, "pass"), f"step 2/4 at 25 %: {GOOD}"),
         (at_step(AT_25), "step 2/4 at 25 %: waiting for the first readings"),
         (
@@ -114,6 +118,10 @@ BAD = "error rate 5 % (limit 1 %)"
         (
             but(promoting(), workload={"replicas": 12}),
             "at 100 %; waiting for canary pods before the hand-over, 10 of 12 ready",
+        ),
+        (
+            but(promoting(), busy={"old": True}),
+            "at 100 %; pods of old are still sent requests, the hand-over waits for their end",
         ),
         (handed_over(), "handed over to the Deployment; 3 old pods are ending"),
         (

@@ -33,9 +33,9 @@ async def test_an_event_says_who_tells_what_of_which_rollout() -> None:
         tell.notify(ROLLOUT, "Warning", "Reverted", "error rate 5 %")
         await tell.stop(5)
         body = server.bodies[0]
-        assert server.requests[0].path == "/apis/events.k8s.io/v1/namespaces/shop/events"
-        assert (body["type"], body["reason"], body["note"]) == ("Warning", "Reverted", "error rate 5 %")
-        assert body["regarding"] == {
+        assert server.requests[0].path == "/api/v1/namespaces/shop/events"
+        assert (body["type"], body["reason"], body["message"]) == ("Warning", "Reverted", "error rate 5 %")
+        assert body["involvedObject"] == {
             "apiVersion": "rollout-controller.dev/v1alpha1",
             "kind": "Rollout",
             "namespace": "shop",
@@ -87,6 +87,6 @@ async def test_a_long_note_is_cut_at_a_letter_and_fits(letter: str) -> None:
         tell.start()
         tell.notify(ROLLOUT, "Normal", "A", letter * 2000)
         await tell.stop(5)
-        note = server.bodies[0]["note"]
+        note = server.bodies[0]["message"]
         assert 1000 < len(note.encode()) <= 1024
         assert set(note) == {letter, "…"}
