@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from rollout_controller.api.names import FIELD_MANAGER
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import (
     Facts,
@@ -360,6 +361,12 @@ def unpausable(o: Observed, facts: Facts) -> str | None:
         return None
     stable = facts.stable or stable_candidate(o)
     return next((p.hash for p in (w.stable, *w.others) if p and p.hash == stable and p.current), None)
+
+
+def glass_broken(o: Observed, facts: Facts) -> bool:
+    """Whether somebody un-paused the Deployment in our name, for it to roll a version that was taken back."""
+    w = o.workload
+    return facts.phase is Phase.REVERTED and w is not None and not w.paused and w.changed_by == FIELD_MANAGER
 
 
 def held_for_nothing(o: Observed, facts: Facts) -> bool:

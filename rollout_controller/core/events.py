@@ -125,6 +125,13 @@ def _native_roll(o: Observed, f: Facts, _a: Agenda) -> str | None:
     return f"NativeRoll: {_rolled_by(o)}" if rolls else None
 
 
+def _half_rolled(o: Observed, f: Facts, _a: Agenda) -> str | None:
+    w, rolled = o.workload, is_.native_roll(o)
+    if w is None or rolled is None or not w.paused or w.target == f.stable or o.unread:
+        return None
+    return f"the Deployment rolled by itself before it was paused again: {rolled.existing} pods of it serve"
+
+
 def _rolled_by(o: Observed) -> str:
     w = o.workload
     who = f' by field manager "{w.changed_by}"' if w is not None and not w.paused and w.changed_by else ""
@@ -318,6 +325,7 @@ DETECTORS: dict[Event, Detector] = {
     Event.FAILED: _failed,
     Event.STABLE_GONE: _stable_gone,
     Event.NATIVE_ROLL: _native_roll,
+    Event.HALF_ROLLED: _half_rolled,
     Event.ERROR: _error,
     Event.DISOWNED: _disowned,
     Event.CURED: _cured,

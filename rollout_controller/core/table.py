@@ -21,6 +21,7 @@ class Event(StrEnum):
     FAILED = "failed"  # the gate fails, pods are lost or keep failing, a deadline passed
     STABLE_GONE = "rolled away"  # a native roll left stable without endpoints
     NATIVE_ROLL = "native roll"  # the Deployment rolls by itself, or did
+    HALF_ROLLED = "half rolled"  # such a roll was stopped by our pause, and pods of it serve
     ERROR = "error finding"
     DISOWNED = "another's"  # an older Rollout claims the same
     CURED = "cured"
@@ -82,6 +83,7 @@ _ROWS: dict[Event, tuple[To, ...]] = {
     Event.FAILED:          (_N,      _N,      _N,       _BACK,     _BACK,     _BACK,      _N,        _N,       _N),
     Event.STABLE_GONE:     (_N,      _N,      _N,       _INIT,     _INIT,     _INIT,      _N,        _INIT,    _N),
     Event.NATIVE_ROLL:     (_N,      _N,      _INIT,    _BACK,     _BACK,     _BACK,      _N,        _S,       _INIT),
+    Event.HALF_ROLLED:     (_N,      _N,      _N,       _N,        _N,        _N,         _N,        _N,       _BACK),
     Event.ERROR:           (_INVALID, _S,     _INVALID, _HOLD,     _S,        _S,         _S,        _S,       _S),
     Event.DISOWNED:        (_N,      _N,      _N,       _N,        _N,        _N,         _N,        _N,       _INVALID),
     Event.CURED:           (_N,      _INIT,   _N,       _N,        _N,        _N,         _N,        _N,       _N),

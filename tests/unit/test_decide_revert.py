@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rollout_controller.api.names import FIELD_MANAGER
 from rollout_controller.core.decide import decide
 from rollout_controller.core.model import (
     Delete,
@@ -29,6 +30,7 @@ from tests.builders import (
     pods,
     preparing,
     promoting,
+    reverted,
     reverting,
     seconds,
     traffic,
@@ -244,6 +246,27 @@ def test_a_native_roll_keeps_its_pods_while_stable_has_no_ready_one() -> None:
     o = but(DRAINED, workload={"others": (native,), "stable": {"ready_endpoints": 0}})
     assert decide(o).effects == ()
     assert decide(but(o, workload={"stable": {"ready_endpoints": 1}})).effects == (Scale("web-native", 0),)
+
+
+def test_a_version_that_was_taken_back_and_rolls_halfway_is_taken_back_once_more() -> None:
+    half = pods("new", 1, current=True)
+    d = decide(but(reverted(), workload={"others": (half,)}))
+    assert d.facts.phase is Phase.REVERTING
+    assert d.facts.reason == "the Deployment rolled by itself before it was paused again: 1 pods of it serve"
+    assert d.effects == (Scale("web-new", 0),)
+    ended = pods("new", 0, current=True)
+    over = decide(but(reverted(), facts=d.facts, workload={"others": (but(ended, existing=0),)}))
+    assert over.facts.phase is Phase.REVERTED
+
+
+@pytest.mark.parametrize(("who", "effects"), [("kubectl", (PauseDeployment(),)), (FIELD_MANAGER, ())])
+def test_only_in_our_name_a_version_that_was_taken_back_is_let_roll(
+    who: str, effects: tuple[Effect, ...]
+) -> None:
+    loose = but(reverted(), workload={"paused": False, "changed_by": who, "synced": False})
+    assert decide(loose).effects == effects
+    rolls = but(loose, workload={"synced": True, "others": (pods("new", 1, current=True),)})
+    assert decide(rolls).facts.phase is Phase.INITIALIZING
 
 
 def test_what_was_handed_over_is_finished_even_if_everybody_was_on_the_way_back() -> None:

@@ -57,6 +57,10 @@ def rolls_by_itself(o: Observed, stable: Pods | None) -> Observed:
     )
 
 
+def stopped_halfway(o: Observed) -> Observed:
+    return but(o, workload={"others": (pods("new", 1, current=True),), "target": "new"})
+
+
 def home(o: Observed) -> Observed:
     nothing = {"canary_weight": (0, 0), "subsets": (None, None)}
     return but(o, workload={"canary": None, "labelled": True}, traffic=nothing)
@@ -76,6 +80,7 @@ CAUSES: dict[str, Change] = {
     "gate fails": lambda o: but(o, verdict=failing()),
     "native roll, stable without endpoints": lambda o: rolls_by_itself(o, NOT_READY),
     "native roll": lambda o: rolls_by_itself(o, pods("old", 7)),
+    "native roll stopped halfway": stopped_halfway,
     "error finding": lambda o: but(o, findings=(ERROR,)),
     "an older Rollout claims the same": lambda o: but(o, findings=(ERROR,), owner="other"),
     "no error finding": lambda o: but(o, findings=()),
@@ -102,6 +107,7 @@ share lowered from outside            | stay    | stay         | stay         | 
 gate fails                            | stay    | stay         | stay         | Reverting   | Reverting   | Reverting | stay    | stay         | stay
 native roll, stable without endpoints | stay    | stay         | Initializing | Initializing| Initializing| Initializing| stay  | Initializing | Initializing
 native roll                           | stay    | stay         | Initializing | Reverting   | Reverting   | Reverting | stay    | stay         | Initializing
+native roll stopped halfway           | stay    | stay         | Initializing | Reverting   | Reverting   | Reverting | stay    | stay         | Reverting
 error finding                         | Invalid | stay         | Invalid      | Paused      | stay        | stay      | stay    | stay         | stay
 an older Rollout claims the same      | Invalid | stay         | Invalid      | Paused      | stay        | stay      | stay    | stay         | Invalid
 no error finding                      | stay    | Initializing | stay         | stay        | stay        | stay      | stay    | stay         | stay
