@@ -71,6 +71,17 @@ def twins(o: Observed) -> tuple[Pods, ...]:
     return tuple(p for p in o.workload.others if p.of == "deployment" and p.current) if o.workload else ()
 
 
+def half_rolled(o: Observed, facts: Facts) -> tuple[Pods, ...]:
+    """ReplicaSets of the Deployment with pods beside stable's, left by a roll of its own that was stopped.
+
+    None while it asks for stable's template: then it takes them away by itself once it may.
+    """
+    w = o.workload
+    if w is None or w.sides is not None or w.target == facts.stable:
+        return ()
+    return tuple(p for p in w.others if p.of == "deployment" and (p.spec or p.existing))
+
+
 def leftovers(o: Observed) -> tuple[Pods, ...]:
     """Canaries of ours that no release owns any more."""
     return tuple(p for p in o.workload.others if p.of == "us") if o.workload else ()

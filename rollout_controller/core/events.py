@@ -126,10 +126,11 @@ def _native_roll(o: Observed, f: Facts, _a: Agenda) -> str | None:
 
 
 def _half_rolled(o: Observed, f: Facts, _a: Agenda) -> str | None:
-    w, rolled = o.workload, is_.native_roll(o)
-    if w is None or rolled is None or not w.paused or w.target == f.stable or o.unread:
+    w, rolled = o.workload, is_.half_rolled(o, f)
+    if w is None or not rolled or not w.paused or o.unread:
         return None
-    return f"the Deployment rolled by itself before it was paused again: {rolled.existing} pods of it serve"
+    count = sum(p.existing for p in rolled)
+    return f"the Deployment rolled by itself before it was paused again: {count} pods of it serve"
 
 
 def _rolled_by(o: Observed) -> str:
@@ -298,7 +299,7 @@ def _home(o: Observed, f: Facts, a: Agenda) -> str | None:
         home = o.traffic is None or o.traffic.home
         if sides.of(o) is not None and not is_.drained(o, f.canary or "", a):
             return None  # its pods stay, but requests that still come are somebody's mistake
-        return "home" if home and is_.native_roll(o) is None else None
+        return "home" if home and is_.native_roll(o) is None and not is_.half_rolled(o, f) else None
     w = o.workload
     if w is None or not w.synced or not w.labelled or o.holder or is_.stable_candidate(o) is None:
         return None

@@ -12,7 +12,6 @@ from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import (
     RUNNING,
     Adopt,
-    Delete,
     Effect,
     Facts,
     Finalizer,
@@ -31,7 +30,7 @@ from rollout_controller.core.model import (
     Workload,
 )
 from rollout_controller.core.stages import carried, need
-from rollout_controller.core.takeback import initialize, leave, let_go, revert, without_pods
+from rollout_controller.core.takeback import initialize, leave, let_go, revert, without_pods, without_roll
 
 
 def plan(o: Observed, facts: Facts, agenda: Agenda, *, gone: bool) -> list[Effect]:
@@ -78,7 +77,7 @@ def _guard(o: Observed, facts: Facts) -> list[Effect]:
     if o.workload is not None and is_.deployment_present(o):
         if not o.workload.labelled:
             effects.append(Adopt(present=True))
-        if not (o.workload.paused and o.workload.held or is_.glass_broken(o, facts)):
+        if not ((o.workload.paused and o.workload.held) or is_.glass_broken(o, facts)):
             effects += [PauseDeployment()] if o.workload.target != facts.stable else []
     return effects
 
@@ -107,14 +106,14 @@ def _prepare(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
         return [Pin(None, None)]
     if not t.home:
         return [SetTraffic(0)] if is_.stable_serves(o) else []
-    left, twins = is_.leftovers(o), is_.twins(o)
-    effects: list[Effect] = [Delete(p.name) for p in twins if not p.spec and not p.existing]
+    left, rolled = is_.leftovers(o), {*is_.twins(o), *is_.half_rolled(o, facts)}
+    effects = without_roll(o, rolled)
     if not is_.weights_settled(o, agenda):
         return effects
     if t.subsets != (facts.stable, facts.canary):
         return [*effects, Pin(facts.stable, facts.canary)]
     effects += without_pods(o, left, agenda)
-    if left or twins or not is_.pins_settled(o, agenda):
+    if left or rolled or not is_.pins_settled(o, agenda):
         return effects
     pods = is_.next_pods(o, facts)
     return [*effects, MakeCanary(facts.canary, pods)] if w.canary is None else effects + _scaled(w, pods)

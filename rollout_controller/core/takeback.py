@@ -33,12 +33,9 @@ def revert(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
         effects.append(PauseDeployment())
     if o.unread:
         return effects
-    rolled = [p for p in is_.twins(o) if w.target != facts.stable and is_.unserved(o, p.hash)]
-    for pods in rolled:
-        if pods.spec and is_.stable_ready(o):
-            effects.append(Scale(pods.name, 0))
-        elif not pods.spec and not pods.existing:
-            effects.append(Delete(pods.name))
+    twins = is_.twins(o) if w.target != facts.stable else ()
+    rolled = [p for p in {*twins, *is_.half_rolled(o, facts)} if is_.unserved(o, p.hash)]
+    effects += without_roll(o, rolled)
     if effects or rolled:
         return effects
     canaries = [p for p in (w.canary, *is_.leftovers(o)) if p is not None and p.of == "us"]
@@ -74,6 +71,18 @@ def _canary_runs(o: Observed, facts: Facts) -> bool:
         return facts.stage >= 0
     canary = o.workload.canary
     return o.workload.bereft > 0 or (canary is not None and (canary.spec > 0 or canary.existing > 0))
+
+
+def without_roll(o: Observed, rolled: Iterable[Pods]) -> list[Effect]:
+    """What a roll of the Deployment's own left goes, once stable serves; of twins nothing stays, for at the
+    hand-over the Deployment would find them first."""
+    effects: list[Effect] = []
+    for pods in sorted(rolled, key=lambda p: p.name):
+        if pods.spec and is_.stable_ready(o):
+            effects.append(Scale(pods.name, 0))
+        elif pods.current and not pods.spec and not pods.existing:
+            effects.append(Delete(pods.name))
+    return effects
 
 
 def without_pods(o: Observed, canaries: Iterable[Pods], agenda: Agenda) -> list[Effect]:
