@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from docs import examples
+from docs import examples, reference
 from rollout_controller.core.table import diagram
 
 FOLDER: Final = Path(__file__).parent
@@ -25,7 +25,17 @@ def _examples(page: str) -> str:
     return page
 
 
-PAGES: Final[Mapping[str, Callable[[str], str]]] = {"architecture.md": _states, "traffic.md": _examples}
+def _reference(page: str) -> str:
+    for name, table in reference.TABLES.items():
+        page = _between(page, name, name, table())
+    return page
+
+
+PAGES: Final[Mapping[str, Callable[[str], str]]] = {
+    "architecture.md": _states,
+    "reference.md": _reference,
+    "traffic.md": _examples,
+}
 
 
 def _between(page: str, what: str, end: str, content: str) -> str:

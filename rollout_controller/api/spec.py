@@ -147,7 +147,8 @@ class VirtualServiceRef(SpecModel):
         ]
         | None
     ) = None
-    """Names of http routes. Without any choice: every route, tls and tcp too, that sends to the two sides."""
+    """Names of http routes. Without any choice: every route, tls and tcp too, that sends to one of the two
+    sides; each has to send to both."""
     tls_routes: Annotated[tuple[TlsRoute, ...], Field(max_length=20)] = ()
     """Routes of TLS passed through."""
     tcp_routes: Annotated[tuple[TcpRoute, ...], Field(max_length=20)] = ()
@@ -317,7 +318,7 @@ class Step(SpecModel):
     scale: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
     """Percent of the replicas that the canary gets. Left out: the larger of weight and mirror."""
     approval: StrictBool = Field(default=False, json_schema_extra=NO_DEFAULT)
-    """Whether the step, once passed, waits for a person to promote it."""
+    """Whether the step, once passed, waits for a person to promote it. Left out: it does not."""
     min_duration: Duration | None = None
     """How long the step lasts at least. Left out: spec.minDuration."""
 

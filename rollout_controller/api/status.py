@@ -157,7 +157,7 @@ class Finding(StatusModel):
     severity: str | None = None
     """`error` holds a release, `warning` is only told."""
     code: str | None = None
-    """One word, like `SubsetMissing`."""
+    """One word, like `MissingSubset`."""
     object: str | None = None
     """Which object, like `DestinationRule shop/web`."""
     path: str | None = None
