@@ -102,6 +102,11 @@ def _weights() -> Json:
     return _patched(service, set_traffic(ROUTING, service, 5, _rule()))
 
 
+def _back() -> Json:
+    service = _virtual_service(_route())
+    return _patched(service, set_traffic(ROUTING, service, 100, _rule()))
+
+
 def _subsets() -> Json:
     rule = _rule()
     return _patched(rule, pin(ROUTING, rule, STABLE, CANARY))
@@ -157,6 +162,7 @@ EXAMPLES: Final[Mapping[str, Callable[[], object]]] = {
     "subsets": _subsets,
     "pins": _pinned,
     "mirror": _mirrored,
+    "back": _back,
     "services": _selectors,
     "sides": _sides,
     "foreign": _foreign,

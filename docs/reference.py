@@ -36,8 +36,8 @@ COMMANDS: Final[Mapping[str, tuple[Event, str, str]]] = {
         Event.PROMOTE,
         "`true`, `full`, `<canary>` or `<canary>/<step>`",
         "leaves the present step without waiting for its gate (one that fails still reverts), or approves it;"
-        " `full` goes straight to 100 %, without gates. Bound to `.status.canary`, and to a step counted from 1,"
-        " it waits for its step and is dropped if that is over",
+        " `full` goes straight to 100 %, without gates. Bound to `.status.canary`, and to a step"
+        " counted from 1, it waits for its step and is dropped if that is over",
     ),
     names.RESUME: (Event.RESUME, "`true`", "goes on after a pause"),
 }
@@ -142,7 +142,7 @@ def rows(schema: Schema, path: str = "") -> Iterator[Row]:
 
 
 def _inner(field: Schema) -> tuple[Schema, str]:
-    """The schema that has the fields of an object, or of a list's or map's entries, and the end of its path."""
+    """The schema that has the fields of an object, or of the entries of a list or map, and its path's end."""
     if "items" in field:
         return field["items"], "[]"
     if "additionalProperties" in field:

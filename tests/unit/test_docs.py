@@ -37,6 +37,8 @@ def test_the_examples_show_what_their_sections_are_about() -> None:
     assert "weight: 95" in shown["weights"]
     assert "rollout-controller/web/pin/primary" in shown["pins"]
     assert "value: 20" in shown["mirror"]
+    assert "weight: 0" in shown["back"]
+    assert "weight: 100" in shown["back"]
     assert f"{HASH_LABEL}: {examples.STABLE}" in shown["services"]
     assert [line.strip() for line in shown["foreign"].splitlines() if "weight" in line] == [
         "weight: 52",

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 import rollout_controller.istio
-from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.cli.lint import Linting, lint
 from rollout_controller.cli.manifests import read_manifests
 from rollout_controller.core import strays
@@ -41,7 +40,7 @@ def linted(*texts: str) -> Linting:
 
 
 def completed(text: str, rollout: Json) -> str:
-    """The YAML with what a page leaves out: a part of a spec, or a patch for `rollout`, as a whole object."""
+    """The YAML with what a page leaves out: a part of an object, or of `rollout`, as a whole one."""
     documents = [document for document in yaml.safe_load_all(text) if document is not None]
     whole = [_completed(document, rollout) for document in documents]
     return "---\n".join(yaml.safe_dump(one) for one in whole)
@@ -51,9 +50,7 @@ def _completed(part: Json, rollout: Json) -> Json:
     if "kind" in part:
         return part
     if part.keys() == {"spec"}:
-        return _patched(rollout, part)
-    if part.keys() <= RolloutSpec.model_json_schema(by_alias=True)["properties"].keys():
-        return {**rollout, "spec": {**rollout["spec"], **part}}
+        return {**rollout, "spec": {**rollout["spec"], **part["spec"]}}
     if part.keys() <= {"http", "tls", "tcp"}:
         return {**VIRTUAL_SERVICE, "spec": {"hosts": ["web"], **part}}
     if part.keys() == {"host", "subsets"}:
@@ -108,6 +105,20 @@ def test_the_readmes_release_is_whole_but_for_the_deployment_that_everybody_has(
     assert [report.finding.path for report in found.reports] == ["spec.workload.deployment"]
 
 
+@pytest.mark.parametrize(
+    ("title", "missing"), [("Two Services", ["spec.workload.deployment"]), ("Two Deployments", [])]
+)
+def test_what_a_section_starts_from_is_whole_but_for_the_deployment_that_everybody_has(
+    title: str, missing: list[str]
+) -> None:
+    page = (ROOT / "docs" / "traffic.md").read_text()
+    section = page.split(f"\n## {title}\n")[1].split("\n**Working with it.**")[0]
+    texts = [completed(match[2], _readme_rollout()) for match in _BLOCK.finditer(section)]
+    found = linted(*texts)
+    assert found.rollouts == 1
+    assert [report.finding.path for report in found.reports] == missing
+
+
 def test_the_demo_has_no_findings_at_all() -> None:
     found = lint(read_manifests([str(ROOT / "demo")]), "default")
     assert (found.reports, found.rollouts) == ((), 1)
@@ -120,7 +131,9 @@ STRATEGIES: Final = sorted((ROOT / "demo" / "strategies").glob("*.yaml"))
 @pytest.mark.parametrize("patch", STRATEGIES, ids=lambda path: path.stem)
 def test_the_demo_has_no_errors_with_any_of_its_strategies(patch: Path, tmp_path: Path) -> None:
     rollout = yaml.safe_load((ROOT / "demo" / "rollout.yaml").read_text())
-    (tmp_path / "rollout.yaml").write_text(completed(patch.read_text(), rollout))
+    (tmp_path / "rollout.yaml").write_text(
+        yaml.safe_dump(_patched(rollout, yaml.safe_load(patch.read_text())))
+    )
     others = [str(path) for path in (ROOT / "demo").glob("*.yaml") if path.name != "rollout.yaml"]
     found = lint(read_manifests([str(tmp_path / "rollout.yaml"), *others]), "demo")
     assert ([str(report.finding) for report in found.reports], found.rollouts) == ([], 1)
