@@ -11,10 +11,11 @@ from rich.console import Console
 
 from e2e.demo import summary
 from e2e.demo.controller import ControllerError, tail
+from e2e.demo.play import Places, commands
 from e2e.demo.record import OTHER_WAYS, RELEASES, scenes
 from e2e.demo.screen import open_screen
 from e2e.demo.setting import Setting, new_logs, set_up
-from e2e.demo.stage import HOST, NAME, NAMESPACE, DemoError
+from e2e.demo.stage import HOST, DemoError
 from e2e.demo.story import Story
 from e2e.localcluster import LocalClusterError
 from e2e.localcluster.kube import KubeError
@@ -85,6 +86,7 @@ async def _play(parsed: argparse.Namespace, console: Console) -> int:
         summary.show(console, [], [], late)
     if not problems:
         shutil.rmtree(logs)
+        console.print("the logs of controller and cluster are deleted", highlight=False)
         return 0
     last = tail(logs / "controller.log")
     if last:
@@ -99,7 +101,10 @@ async def _play(parsed: argparse.Namespace, console: Console) -> int:
 
 async def _keep(console: Console, story: Story, setting: Setting) -> None:
     """Watch what a person does, until Ctrl-C."""
-    console.print(_commands(setting), highlight=False, soft_wrap=True)
+    said = f"The cluster stays up, with {HOST} under load, until Ctrl-C here. In another terminal:"
+    console.print(
+        f"\n{said}\n\n{commands(_places(setting))}\n", highlight=False, markup=False, soft_wrap=True
+    )
     task = asyncio.current_task()
     try:
         await story.follow(setting)
@@ -108,30 +113,11 @@ async def _keep(console: Console, story: Story, setting: Setting) -> None:
             task.uncancel()
 
 
-def _commands(setting: Setting) -> str:
-    cluster = setting.cluster
-    kubectl, annotate = f"kubectl -n {NAMESPACE}", f"kubectl -n {NAMESPACE} annotate rlt {NAME}"
-    image = f"{kubectl} set image deployment/{NAME} {NAME}=demo"
-    return f"""
-The cluster stays up, with {HOST} under load. In another terminal:
-
-  export KUBECONFIG={cluster.kubeconfig} PATH={cluster.layout.bin}:$PATH
-
-  {kubectl} get rlt -w                          what is going on (-o wide says more)
-  {kubectl} describe rlt {NAME}                      all of it, with its Events
-  {image}:2.0.0                  release a good version
-  {image}:1.0.0                  and from there straight back to the first one
-  {image}:2.1.0-errors-5pct      one with errors
-  {image}:2.2.0-p99-800ms        a slow one
-  {kubectl} patch rlt {NAME} --type=merge --patch-file demo/strategies/bluegreen.yaml     (or pins, mirror)
-  {annotate} rollout-controller.dev/pause="let me look"
-  {annotate} rollout-controller.dev/resume=true
-  {annotate} rollout-controller.dev/promote=true        (=full: straight to 100 %)
-  {annotate} rollout-controller.dev/abort="not today"
-  {annotate} rollout-controller.dev/retry=true          after a revert
-  curl -i -H 'Host: {HOST}' {cluster.gateway_url}                   (-H 'x-canary: true' where it is pinned)
-  tail -f {setting.controller.log}
-"""
+def _places(setting: Setting) -> Places:
+    cluster, controller = setting.cluster, setting.controller
+    return Places(
+        cluster.kubeconfig, cluster.layout.bin, controller.log, cluster.gateway_url, controller.metrics_url
+    )
 
 
 if __name__ == "__main__":

@@ -78,6 +78,11 @@ class Controller:
         await self.stop()
 
     @property
+    def metrics_url(self) -> str:
+        """Where its own metrics are."""
+        return f"http://{LOCAL}:{self._port}/metrics"
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 

@@ -33,6 +33,11 @@ class Release:
     path: tuple[int, ...] = STEPS
 
     @property
+    def on_copies(self) -> bool:
+        """Whether only copies are to reach the canary, whose answers nobody gets."""
+        return not self.path
+
+    @property
     def weights(self) -> tuple[int, ...]:
         """The weights above 0 that the canary has to get, if it is to be promoted."""
         return STEPS[-1:] if self.back else self.path

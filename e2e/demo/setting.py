@@ -62,7 +62,8 @@ async def set_up(screen: Screen, logs: Path) -> AsyncIterator[Setting]:
             await stage.apply()
             async with cluster.kube() as kube, Observer(cluster, kube, NAMESPACE, NAME) as observer:
                 log = logs / "controller.log"
-                say(f"starting the controller; its log is {log.relative_to(REPOSITORY)}")
+                shown = log.relative_to(REPOSITORY)
+                say(f"starting the controller; its log is {shown}, deleted after a good end")
                 async with Controller(
                     cluster.kubeconfig, cluster.prometheus_url, NAMESPACE, log
                 ) as controller:

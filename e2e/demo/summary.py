@@ -114,18 +114,34 @@ def at_rest(rest: Rest) -> str:
     return f"back to {rest.image} in git: Healthy after {rest.seconds:.1f} s, {pods}; {end}"
 
 
+def hidden(records: Sequence[Record]) -> list[str]:
+    """Why clients got fewer errors than the canaries gave."""
+
+    def errors(on_copies: bool) -> float:
+        among = [one for one in records if one.release.on_copies is on_copies]
+        return sum(max(0.0, one.canary.errors - one.traffic.failed) for one in among)
+
+    judges = "the analysis judges what the canary itself answered."
+    retried, copied = errors(False), errors(True)
+    found = []
+    if retried:
+        found.append(f"The route's retries hid {retried:.0f} of the canaries' errors from clients; {judges}")
+    if copied:
+        found.append(
+            f"{copied:.0f} of the canaries' errors were answers to copies, which nobody gets; {judges}"
+        )
+    return found
+
+
 def show(console: Console, records: Sequence[Record], rests: Sequence[Rest], problems: Sequence[str]) -> None:
     """Print it all."""
     if records:
         console.print()
-        console.print(table(records), highlight=False)
-        hidden = sum(max(0.0, record.canary.errors - record.traffic.failed) for record in records)
-        if hidden:
-            console.print(
-                f"The route's retries hid {hidden:.0f} of the canaries' errors from clients;"
-                " the analysis judges what the canary itself answered.",
-                highlight=False,
-            )
+        wide = console.width >= 36 + 22 * len(records)
+        for group in [records] if wide else [[record] for record in records]:
+            console.print(table(group), highlight=False)
+        for sentence in hidden(records):
+            console.print(sentence, highlight=False)
     for rest in rests:
         console.print(at_rest(rest), highlight=False)
     for problem in problems:

@@ -82,6 +82,11 @@ class Watch:
             message=sight.message,
             sent=self.load.sent - self._sent,
             failed=len(self.load.failures(self.since)),
+            errors=round(self.canary_counts().errors) if revision else 0,
+            weighted=any(at >= self.since and weight > 0 for at, weight in sight.weights),
+            sentence=str(verdict.get("sentence") or ""),
+            command=str(sight.status.get("command") or ""),
+            promoted=sight.phase == "Healthy" and revision != "" and revision == sight.status.get("stable"),
         )
 
     def _share(self, revision: str, since: float) -> float:

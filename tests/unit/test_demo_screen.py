@@ -1,8 +1,10 @@
 """What a person sees of a release."""
 
 import io
+import re
 from dataclasses import replace
 from math import nan
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -75,6 +77,61 @@ def test_without_a_terminal_news_is_told_at_once_and_the_rest_every_five_seconds
     assert len(told) == 6
 
 
+@pytest.mark.parametrize(
+    ("after", "ended"),
+    [
+        ({"step": "2/5"}, "passed"),
+        ({"step": "2/5", "command": "promote=true@7"}, "promoted by command"),
+        ({"phase": "Promoting"}, "passed"),
+        ({"phase": "Reverting", "verdict": "fail"}, "failed"),
+        ({"phase": "Reverting", "command": "abort=why@7"}, "taken back"),
+    ],
+)
+def test_a_step_that_is_over_keeps_how_it_was_left(after: dict[str, Any], ended: str) -> None:
+    rows = extended(extended([], AT), replace(AT, at=25.0, **after))
+    assert [row.ended for row in rows] == [ended, ""]
+
+
+def test_what_was_before_the_steps_did_not_pass_anything() -> None:
+    rows = extended(extended([], replace(AT, step="")), replace(AT, at=25.0))
+    assert [row.ended for row in rows] == ["", ""]
+
+
+def test_a_step_is_left_with_the_sentence_of_its_pass_or_else_with_what_the_pods_counted() -> None:
+    passed = Row(0.0, replace(AT, at=15.0, verdict="pass", sentence="error rate 0 %"), "passed")
+    assert passed.epitaph == "step 1/5 passed after 15 s: error rate 0 %"
+    unseen = Row(0.0, replace(AT, at=15.0, sentence="27 more canary requests needed"), "passed")
+    assert unseen.epitaph == ("step 1/5 passed after 15 s: errors 5.1 %, p99 81 ms by the pods' own counts")
+
+
+def test_without_a_terminal_each_new_step_has_a_line_and_the_one_before_is_told_to_be_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = Lines()
+    lines.begin("releasing")
+    lines.show(AT)
+    lines.show(replace(AT, at=12.0))
+    lines.show(replace(AT, at=12.5, step="2/5", message="step 2/5 at 10 %: error rate 5.1 %"))
+    told = [one.split("] ", 1)[1] for one in capsys.readouterr().out.splitlines()]
+    assert told[3].startswith("  step 1/5 passed after 2 s: ")
+    assert told[4] == "  Progressing: step 2/5 at 10 %: error rate 5.1 %"
+
+
+def test_errors_that_no_client_got_are_explained_where_they_are_shown() -> None:
+    assert AT.hidden == ""
+    assert line(replace(AT, errors=7, failed=2, weighted=True)).endswith(
+        "2 of 1200 requests failed; 5 errors of the canary were hidden by the route's retries"
+    )
+    assert "7 errors of the canary were answers to copies" in replace(AT, errors=7).hidden
+    assert replace(AT, errors=7, failed=7, weighted=True).hidden == ""
+
+
+def test_after_a_promotion_everybody_is_on_the_new_version_though_its_weight_is_0_again() -> None:
+    home = replace(AT, phase="Healthy", weight=0, share=1.0, promoted=True)
+    assert line(home).startswith("healthy: everybody is on the new version, observed 100.0 %,")
+    assert home.given == "all"
+
+
 def test_a_message_is_told_again_only_when_its_words_change(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
     lines.show(AT)
@@ -82,6 +139,21 @@ def test_a_message_is_told_again_only_when_its_words_change(capsys: pytest.Captu
     lines.show(replace(AT, at=11.0, message="everybody is back on stable"))
     told = [one for one in capsys.readouterr().out.splitlines() if "Progressing: " in one]
     assert [one.split("Progressing: ")[1] for one in told] == [AT.message, "everybody is back on stable"]
+
+
+@pytest.mark.parametrize("phase", ["Progressing", "Initializing"])
+def test_on_80_columns_the_table_has_all_its_columns(phase: str) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    screen = Terminal(console)
+    screen.begin("releasing")
+    wide = replace(AT, phase=phase, weight=100, share=1.0, error_rate=1.0, p99=10000.0, canary_pods=4)
+    screen.show(wide)
+    screen.end()
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "weight sec observed  errors      p99 verdict" in shown
+    assert re.search(r"100 % +0 +100.0 % +100.0 % +10000 ms inconclusive, 1 failing +4 \+ 4", shown), shown
+    assert "…" not in shown
 
 
 def test_a_terminal_shows_a_table_with_a_row_per_step_and_the_message() -> None:

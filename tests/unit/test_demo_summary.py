@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from e2e.demo.record import Record
+from e2e.demo.record import OTHER_WAYS, Record
 from e2e.demo.summary import Rest, at_rest, canary_gave, clients_saw, show, steps
 from tests.unit.test_demo_record import BROUGHT_BACK, CALM, CLEAN, PROMOTED, REVERTED, SLOW
 
@@ -40,6 +40,20 @@ def test_the_summary_holds_every_figure_of_each_release() -> None:
         assert word in text
     assert "hid 5 of the canaries' errors" in text
     assert "all as it should be" in text
+
+
+def test_errors_in_answers_to_copies_were_hidden_by_no_retry() -> None:
+    mirror = next(way for way in OTHER_WAYS if way.on_copies)
+    text = shown([replace(REVERTED, release=mirror)], REST)
+    assert "5 of the canaries' errors were answers to copies, which nobody gets" in text
+    assert "retries hid" not in text
+
+
+def test_on_a_narrow_terminal_each_release_has_a_table_of_its_own() -> None:
+    out = io.StringIO()
+    show(Console(file=out, width=80), [PROMOTED, REVERTED, BROUGHT_BACK], [REST], [])
+    assert out.getvalue().count("what the releases came to") == 3
+    assert shown([PROMOTED, REVERTED, BROUGHT_BACK], REST).count("what the releases came to") == 1
 
 
 def test_the_summary_tells_how_soon_everybody_was_back() -> None:

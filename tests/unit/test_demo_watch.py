@@ -70,6 +70,26 @@ def test_the_canary_is_remembered_after_its_promotion() -> None:
     assert watch.revision == NEW
 
 
+def test_after_its_promotion_everybody_is_on_it_and_after_a_revert_nobody() -> None:
+    watch = watching(status("Healthy"))
+    watch.sight.rollout = status("Progressing", canary=NEW)
+    assert not watch.moment().promoted
+    watch.sight.rollout = status("Healthy", (NEW, "Promoted"), stable=NEW)
+    assert watch.moment().promoted
+    watch.sight.rollout = status("Healthy", (NEW, "Reverted"))
+    assert not watch.moment().promoted
+
+
+def test_a_moment_tells_errors_of_the_canary_and_whether_it_had_a_weight() -> None:
+    watch = watching(status("Progressing", canary=NEW), since=100)
+    watch.sight.weights = [(50.0, 25), (60.0, 0)]
+    watch.sight.counts[f"web-{NEW}-1"] = Counts(100, 7)
+    moment = watch.moment()
+    assert (moment.errors, moment.weighted) == (7, False)
+    watch.sight.weights.append((110.0, 5))
+    assert watch.moment().weighted
+
+
 def test_the_same_version_started_again_is_a_canary_again() -> None:
     watch = watching(status("Reverted", (NEW, "Reverted"), canary=NEW))
     watch.sight.rollout = status("Progressing", (NEW, "Reverted"), canary=NEW)

@@ -128,12 +128,15 @@ def test_the_demo_has_no_findings_at_all() -> None:
 STRATEGIES: Final = sorted((ROOT / "demo" / "strategies").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("patch", STRATEGIES, ids=lambda path: path.stem)
-def test_the_demo_has_no_errors_with_any_of_its_strategies(patch: Path, tmp_path: Path) -> None:
-    rollout = yaml.safe_load((ROOT / "demo" / "rollout.yaml").read_text())
-    (tmp_path / "rollout.yaml").write_text(
-        yaml.safe_dump(_patched(rollout, yaml.safe_load(patch.read_text())))
-    )
+@pytest.mark.parametrize("after", STRATEGIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("before", STRATEGIES, ids=lambda path: path.stem)
+def test_the_demo_has_no_errors_with_its_strategies_one_after_the_other(
+    before: Path, after: Path, tmp_path: Path
+) -> None:
+    rollout: Json = yaml.safe_load((ROOT / "demo" / "rollout.yaml").read_text())
+    for patch in (before, after):
+        rollout = _patched(rollout, yaml.safe_load(patch.read_text()))
+    (tmp_path / "rollout.yaml").write_text(yaml.safe_dump(rollout))
     others = [str(path) for path in (ROOT / "demo").glob("*.yaml") if path.name != "rollout.yaml"]
     found = lint(read_manifests([str(tmp_path / "rollout.yaml"), *others]), "demo")
     assert ([str(report.finding) for report in found.reports], found.rollouts) == ([], 1)
