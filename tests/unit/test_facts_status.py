@@ -52,7 +52,7 @@ def test_every_fact_of_a_release_survives_its_status(o: Observed) -> None:
     assert read_back(o, o.facts) == o.facts
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(near(), st.sampled_from([(), (PIN,), SEVERAL]), st.booleans())
 def test_whatever_a_release_remembers_survives_its_status(o: Observed, pins: tuple[()], fed: bool) -> None:
     facts = replace(o.facts, header_pins=pins, fed=fed)
