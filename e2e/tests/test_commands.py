@@ -158,6 +158,9 @@ async def test_commands_that_make_no_sense_at_rest_go_with_a_warning_each(
     for verb in ("abort", "pause", "resume", "retry"):
         await refused(world, verb, "true", "while the Rollout is Healthy")
     await refused(world, "promote", "full", "while the Rollout is Healthy")
+    await refused(world, "promote", "yes", "yes is none of true, full and <canary>/<step>")
+    await world.command("promot")
+    await world.event("UnknownCommand", f"Did you mean {GROUP}/promote?")
     after = await world.status()
     assert (after["phase"], after["stable"], after.get("history")) == ("Healthy", before["stable"], None)
     await world.assert_at_rest("v1")
@@ -205,7 +208,7 @@ async def test_a_step_with_approval_passes_its_gate_and_waits_for_a_promote(
         status = await world.phase("Paused")
         assert (status["pausedBy"], status["weight"]) == ("Approval", 25)
         assert f"promote={status['canary']}/1" in status["message"]
-        await refused(world, "resume", "true", "annotate promote")
+        await refused(world, "resume", "true", "annotate rollout-controller.dev/promote=")
         await world.command("promote", f"{status['canary']}/1")
         await world.phase("Healthy")
         await world.assert_at_rest("v2")

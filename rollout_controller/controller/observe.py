@@ -103,6 +103,7 @@ class Observer:
         gate = await check_gate(self._cluster, snapshot.deployment, key, memory, now)
         workload, traffic = _workload(snapshot, facts), _traffic(snapshot, facts, memory, now)
         metadata = rollout["metadata"]
+        given = metadata.get("annotations") or {}
         owned = ownership(rollout, snapshot.rollouts, self._claims.of)
         told = findings_of(rollout.get("status") or {})
         scrape = self._verdicts.scrape_interval(key)
@@ -118,6 +119,7 @@ class Observer:
             *gate,
             *_altered_canary(snapshot, facts),
             *_idle_findings(snapshot, workload),
+            *commands.strangers(_title(rollout), given),
         )
         observed = Observed(
             now=now,
@@ -129,7 +131,7 @@ class Observer:
             timing=self._timing,
             deleting="deletionTimestamp" in metadata,
             finalizer=names.FINALIZER in metadata.get("finalizers", ()),
-            command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
+            command=commands.parse(given, metadata["resourceVersion"], facts),
             verdict=self._verdicts.verdict(key),
             findings=findings + (_standing(told, findings) if snapshot.unread else ()),
             told=frozenset(finding.key for finding in told),
@@ -140,12 +142,14 @@ class Observer:
             edited=_edited(rollout, facts, policy, memory),
             owner=owned.owner,
             holder=owned.holder,
+            waits=commands.waiting(given, facts),
         )
         return Sighting(observed, snapshot, rollout)
 
     def _unusable(self, rollout: Json, facts: Facts, wrong: tuple[Finding, ...]) -> Sighting:
         """A spec that does not say where the release takes place: nothing is read, and nothing moves."""
         metadata = rollout["metadata"]
+        given = metadata.get("annotations") or {}
         observed = Observed(
             now=self._clock.now(),
             policy=None,
@@ -156,8 +160,8 @@ class Observer:
             timing=self._timing,
             deleting="deletionTimestamp" in metadata,
             finalizer=names.FINALIZER in metadata.get("finalizers", ()),
-            command=commands.parse(metadata.get("annotations") or {}, metadata["resourceVersion"], facts),
-            findings=wrong,
+            command=commands.parse(given, metadata["resourceVersion"], facts),
+            findings=(*wrong, *commands.strangers(_title(rollout), given)),
             unread=frozenset(Part),
         )
         return Sighting(observed, None, rollout)

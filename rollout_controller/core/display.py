@@ -7,6 +7,7 @@ from typing import Final
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift, sides
+from rollout_controller.core.commands import annotate
 from rollout_controller.core.model import (
     RUNNING,
     Display,
@@ -61,8 +62,8 @@ def _message(o: Observed, facts: Facts) -> str:
     words = _unread(o) if o.unread else _phase(o, facts)
     if facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
         words += drift.addition(facts)
-    warnings = _warnings(o, words)
-    return f"{words} ({warnings})" if warnings else words
+    beside = "; ".join(told for told in (o.waits, _warnings(o, words)) if told)
+    return f"{words} ({beside})" if beside else words
 
 
 def _warnings(o: Observed, words: str) -> str:
@@ -160,14 +161,15 @@ def _progressing(o: Observed, facts: Facts) -> str:
 
 
 def _paused(o: Observed, facts: Facts) -> str:
+    ways = annotate("resume=true", "promote=true", "abort=true")
     way_out = {
         PausedBy.SPEC: "set spec.paused to false to go on",
-        PausedBy.COMMAND: "annotate resume, promote or abort",
-        PausedBy.APPROVAL: f"annotate promote={facts.canary}/{facts.stage + 1} or abort",
-        PausedBy.INCONCLUSIVE: "goes on with the first pass; or annotate resume, promote or abort",
+        PausedBy.COMMAND: ways,
+        PausedBy.APPROVAL: annotate(f"promote={facts.canary}/{facts.stage + 1}", "abort=true"),
+        PausedBy.INCONCLUSIVE: f"goes on with the first pass; or {ways}",
         PausedBy.FINDING: "goes on when cured",
-        PausedBy.MAX_DURATION: "annotate resume, promote or abort",
-        None: "annotate resume, promote or abort",
+        PausedBy.MAX_DURATION: ways,
+        None: ways,
     }[facts.paused_by]
     judged = (
         f"; {_judged(o, facts)}" if facts.stage >= 0 and facts.paused_by is not PausedBy.INCONCLUSIVE else ""
@@ -221,11 +223,12 @@ def _reverted(o: Observed, facts: Facts) -> str:
     if two is not None:
         words = (
             f"revision {facts.canary} of {two.idle.name} was taken back: {facts.reason};"
-            f" {facts.stable} serves everybody. Change the template of {two.idle.name}, or annotate retry"
+            f" {facts.stable} serves everybody."
+            f" Change the template of {two.idle.name}, or {annotate('retry=true')}"
         )
         return drift.ended(words, facts)
     words = (
         f"canary {facts.canary} was taken back: {facts.reason}; stable {facts.stable} serves everybody. "
-        "Change the template, or annotate retry"
+        f"Change the template, or {annotate('retry=true')}"
     )
     return drift.ended(words, facts)

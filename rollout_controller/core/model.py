@@ -488,7 +488,8 @@ class Observed:
     be read just now. `told` are the keys of the findings that the stored status has: people know of them.
     `edited` says that the running release's strategy was edited, and that nobody was told yet. `owner` is the
     older Rollout that claims the same ("": this one owns what it claims), `holder` another one that claims
-    the same and still has marks of a release in the cluster.
+    the same and still has marks of a release in the cluster. `waits` tells of a promote that is given before
+    its time ("": there is none).
     """
 
     now: datetime
@@ -511,6 +512,7 @@ class Observed:
     edited: bool = False
     owner: str = ""
     holder: str = ""
+    waits: str = ""
 
     @property
     def error(self) -> Finding | None:

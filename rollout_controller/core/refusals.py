@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rollout_controller.core import conditions as is_
-from rollout_controller.core.commands import bound_to
-from rollout_controller.core.model import Command, Facts, Observed, PausedBy
+from rollout_controller.core.commands import annotate, bound_to
+from rollout_controller.core.model import RUNNING, Command, Facts, Observed, PausedBy
+
+LONG: Final = 60
+"""Characters of a value that is shown whole."""
+
+
+def senseless(f: Facts, command: Command) -> str | None:
+    """Why this is no command in any phase, None if it is one."""
+    if command.verb != "promote" or bound_to(command.value, f) != "never":
+        return None
+    example = f", as {f.canary}/{max(f.stage, 0) + 1}" if f.canary is not None and f.phase in RUNNING else ""
+    value = command.value if len(command.value) <= LONG else f"{command.value[: LONG - 3]}..."
+    return f"{value} is none of true, full and <canary>/<step>{example}"
 
 
 def promote_refusal(f: Facts, command: Command) -> str | None:
@@ -28,7 +42,7 @@ def resume_refusal(f: Facts) -> str | None:
     """Why a resume does not end this pause, None if it does."""
     match f.paused_by:
         case PausedBy.APPROVAL:
-            return "this step waits for an approval: annotate promote"
+            return f"this step waits for an approval: {annotate(f'promote={f.canary}/{f.stage + 1}')}"
         case PausedBy.SPEC:
             return "spec.paused holds it: set it to false"
         case PausedBy.FINDING:

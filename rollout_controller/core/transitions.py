@@ -81,7 +81,9 @@ def _refusal(o: Observed, facts: Facts, event: Event, cell: To, command: Command
     """Why the command of this row is dropped, None if it is carried out (or there is none)."""
     if command is None:
         return None
-    phase = facts.phase.value
+    phase, senseless = facts.phase.value, refusals.senseless(facts, command)
+    if senseless is not None:
+        return senseless
     if cell is Cell.REFUSE or cell is Cell.NOTHING:
         if event is Event.ABORT and facts.phase is Phase.PROMOTING:
             if sides.of(o) is not None:

@@ -144,7 +144,7 @@ def test_pods_that_do_not_come_within_the_deadline_end_the_release() -> None:
     assert run.facts.phase is Phase.REVERTED
     words = "0 of 1 ready; scale web-v2 to 1 at least, as its replicas are left to you"
     assert run.facts.reason.endswith(words)
-    assert message(run).endswith("Change the template of web-v2, or annotate retry")
+    assert message(run).endswith("of web-v2, or annotate rollout-controller.dev/retry=true")
 
 
 def test_requests_wait_until_the_idle_side_has_only_pods_of_its_new_template() -> None:

@@ -6,11 +6,22 @@ from collections.abc import Mapping
 
 import pytest
 
-from rollout_controller.core.commands import CLAIM, PREFIX, bound_to, parse
+from rollout_controller.core.commands import (
+    CLAIM,
+    PREFIX,
+    VERBS,
+    annotate,
+    bound_to,
+    parse,
+    strangers,
+    waiting,
+)
 from rollout_controller.core.model import Command, Facts, Outcome, Phase
 from tests.builders import AT_25, NOW, at_step, but, handed_over, healthy, preparing, reverted, seconds
 
 IN_STEP_2 = at_step(AT_25).facts
+NEXT = "6f7b9d4c58"
+"""A revision that nobody knows yet."""
 
 
 def given(facts: Facts = IN_STEP_2, claim: str = "", **verbs: str) -> Command | None:
@@ -86,15 +97,27 @@ def test_a_promote_for_a_coming_step_waits_and_does_not_block_others() -> None:
         ("new/3", IN_STEP_2, "future"),
         ("new/4", IN_STEP_2, "future"),
         ("new/5", IN_STEP_2, "past"),  # the plan has 4 steps
-        ("new/0", IN_STEP_2, "past"),
-        ("new/x", IN_STEP_2, "past"),
-        ("later/x", IN_STEP_2, "past"),
-        ("new/-1", IN_STEP_2, "past"),
+        ("new/0", IN_STEP_2, "never"),
+        ("new/x", IN_STEP_2, "never"),
+        ("new/-1", IN_STEP_2, "never"),
+        ("new/" + 5000 * "9", IN_STEP_2, "never"),
         ("old/2", IN_STEP_2, "past"),
-        ("later/2", IN_STEP_2, "future"),
+        (f"{NEXT}/2", IN_STEP_2, "future"),
+        (f"{NEXT}/x", IN_STEP_2, "never"),
+        (NEXT, IN_STEP_2, "future"),
+        (NEXT, healthy().facts, "future"),
+        ("qvxz24", healthy().facts, "future"),
+        ("qvxz2", healthy().facts, "never"),  # no pod-template-hash is as short
+        (NEXT + "4", healthy().facts, "never"),
+        ("True", IN_STEP_2, "now"),
+        ("FULL", healthy().facts, "now"),
+        ("yes", IN_STEP_2, "never"),
+        ("yes", healthy().facts, "never"),
+        ("foo/2", healthy().facts, "never"),
+        ("wrong/1", reverted().facts, "never"),
         ("new", preparing().facts, "future"),
         ("new/1", preparing().facts, "future"),
-        ("new/1", healthy().facts, "future"),
+        (f"{NEXT}/1", healthy().facts, "future"),
         ("old", healthy().facts, "past"),
         ("new/2", reverted().facts, "past"),
         ("new/4", handed_over().facts, "now"),
@@ -107,3 +130,71 @@ def test_a_promote_belongs_to_a_step(value: str, facts: Facts, when: str) -> Non
 def test_a_promote_for_a_revision_that_is_over_is_past() -> None:
     over = Outcome("before", "Reverted", "bad", NOW, seconds(60))
     assert bound_to("before/2", Facts(phase=Phase.HEALTHY, stable="old", history=(over,))) == "past"
+
+
+@pytest.mark.parametrize(("value", "meant"), [("TRUE", "true"), ("Full", "full"), (" true ", "true")])
+def test_a_promote_is_understood_however_it_is_written(value: str, meant: str) -> None:
+    asked = given(promote=value)
+    assert asked is not None
+    assert (asked.value, asked.token) == (meant, f"promote={value}@7")
+    assert given(claim=asked.token) == but(asked, claimed=True)
+
+
+@pytest.mark.parametrize("facts", [IN_STEP_2, healthy().facts, reverted().facts, Facts()])
+def test_a_promote_that_never_makes_sense_does_not_wait(facts: Facts) -> None:
+    asked = given(facts, promote="yes")
+    assert asked is not None
+    assert asked.verb == "promote"
+    assert waiting({PREFIX + "promote": "yes"}, facts) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "facts", "words"),
+    [
+        (NEXT, healthy().facts, f"promote={NEXT} waits until {NEXT} is released"),
+        (f"{NEXT}/2", IN_STEP_2, f"promote={NEXT}/2 waits until {NEXT} is released"),
+        ("new/3", IN_STEP_2, "promote=new/3 waits for step 3"),
+        ("new/1", preparing().facts, "promote=new/1 waits for step 1"),
+        ("new", preparing().facts, "promote=new waits for step 1"),
+        ("new/2", IN_STEP_2, ""),
+        ("old/2", IN_STEP_2, ""),
+    ],
+)
+def test_it_is_told_what_a_promote_waits_for(value: str, facts: Facts, words: str) -> None:
+    assert waiting({PREFIX + "promote": value}, facts) == words
+
+
+def test_nothing_is_told_of_a_promote_that_nobody_gave() -> None:
+    assert waiting({}, IN_STEP_2) == ""
+
+
+@pytest.mark.parametrize("name", [*VERBS, "command", "rollout", "held-by"])
+def test_annotations_of_ours_are_no_strangers(name: str) -> None:
+    assert strangers("Rollout shop/web", {PREFIX + name: "true"}) == ()
+
+
+def test_annotations_of_others_are_not_looked_at() -> None:
+    assert strangers("Rollout shop/web", {"other.example/promot": "true", "rollout": "x"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("promot", f"Did you mean {PREFIX}promote? Else remove it."),
+        ("Abort", f"Did you mean {PREFIX}abort? Else remove it."),
+        ("weight", f"Remove it; commands are {PREFIX}abort, pause, retry, promote and resume."),
+    ],
+)
+def test_an_annotation_with_our_prefix_that_is_no_command_is_a_warning(name: str, fix: str) -> None:
+    (found,) = strangers("Rollout shop/web", {PREFIX + name: "true"})
+    where = ("UnknownCommand", "Rollout shop/web", f"metadata.annotations[{PREFIX}{name}]")
+    assert (found.key, found.severity, found.fix) == (where, "warning", fix)
+    assert found.sentence == "there is no such command, and nothing is done"
+
+
+def test_the_first_annotation_is_named_in_full_so_that_it_can_be_copied() -> None:
+    assert annotate("retry=true") == "annotate rollout-controller.dev/retry=true"
+    assert (
+        annotate("resume=true", "promote=true", "abort=true")
+        == "annotate rollout-controller.dev/resume=true, …/promote=true or …/abort=true"
+    )

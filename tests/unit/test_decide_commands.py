@@ -11,6 +11,7 @@ from tests.builders import (
     AT_25,
     AT_50,
     AT_100,
+    ERROR,
     at_step,
     but,
     command,
@@ -79,13 +80,25 @@ def test_verbs_that_came_with_a_more_important_one_are_told() -> None:
         (handed_over(), "abort", "", "go back with kubectl rollout undo"),
         (paused(), "pause", "", "the Rollout is Paused already"),
         (promoting(), "pause", "", "it cannot hold while Promoting"),
-        (paused(PausedBy.APPROVAL), "resume", "", "this step waits for an approval: annotate promote"),
+        (
+            paused(PausedBy.APPROVAL, AT_50),
+            "resume",
+            "",
+            "this step waits for an approval: annotate rollout-controller.dev/promote=new/3",
+        ),
         (paused(PausedBy.SPEC), "resume", "", "spec.paused holds it: set it to false"),
         (paused(PausedBy.FINDING), "resume", "", "a finding holds it: cure it and it goes on by itself"),
         (preparing(), "promote", "true", "no step has begun yet; use full to go straight to 100 %"),
         (at_step(AT_25), "promote", "new/1", "new/1 is not the present step of this release"),
         (at_step(AT_25), "promote", "new/4", "new/4 is not the present step of this release"),
-        (at_step(AT_25), "promote", "gone/2", "gone/2 is not the present step of this release"),
+        (at_step(AT_25), "promote", "old/2", "old/2 is not the present step of this release"),
+        (at_step(AT_25), "promote", "gone/2", "gone/2 is none of true, full and <canary>/<step>, as new/2"),
+        (at_step(AT_25), "promote", 500 * "9", f"{57 * '9'}... is none of true"),
+        (at_step(AT_25), "promote", "yes", "yes is none of true, full and <canary>/<step>, as new/2"),
+        (preparing(), "promote", "new/x", "new/x is none of true, full and <canary>/<step>, as new/1"),
+        (healthy(), "promote", "yes", "yes is none of true, full and <canary>/<step>"),
+        (reverted(), "promote", "wrong/1", "wrong/1 is none of true, full and <canary>/<step>"),
+        (healthy(), "promote", "full", "it has no meaning while the Rollout is Healthy"),
         (at_step(AT_25), "retry", "", "it has no meaning while the Rollout is Progressing"),
         (but(reverted(), absent=frozenset({"Deployment"})), "retry", "", "there is no Deployment"),
     ],
@@ -215,3 +228,12 @@ def test_an_abort_while_everybody_is_already_going_home_is_taken_without_a_word(
     d = decide(but(reverting(), command=command("abort")))
     assert d.facts.token == "abort=true@7"
     assert d.notices == ()
+
+
+@pytest.mark.parametrize("o", [healthy(), at_step(AT_25), paused(), reverted(), preparing()])
+def test_a_promote_that_waits_is_told_in_the_status(o: Observed) -> None:
+    waits = "promote=6f7b9d4c58/1 waits until 6f7b9d4c58 is released"
+    before = decide(o).display.message
+    assert decide(but(o, waits=waits)).display.message == f"{before} ({waits})"
+    warned = but(o, waits=waits, findings=(but(ERROR, severity="warning"), *o.findings))
+    assert f" ({waits}; {but(ERROR, severity='warning')}" in decide(warned).display.message

@@ -42,6 +42,8 @@ def shown(o: Observed) -> Display:
     return display(o, o.facts)
 
 
+KEY = "rollout-controller.dev/"
+WAY_OUT = f"annotate {KEY}resume=true, …/promote=true or …/abort=true"
 PROMOTED = Outcome("old", "Promoted", "", NOW, seconds(600))
 NO_CANARY = {"canary": None}
 GOOD = "error rate 0.1 % (limit 1 %)"
@@ -88,11 +90,11 @@ BAD = "error rate 5 % (limit 1 %)"
         ),
         (
             but(paused(), facts={"reason": "lunch"}),
-            f"step 2/4 at 25 %, paused: lunch; {GOOD}; annotate resume, promote or abort",
+            f"step 2/4 at 25 %, paused: lunch; {GOOD}; {WAY_OUT}",
         ),
         (
             paused(PausedBy.APPROVAL, AT_50),
-            f"step 3/4 at 50 %, paused: Approval; {GOOD}; annotate promote=new/3 or abort",
+            f"step 3/4 at 50 %, paused: Approval; {GOOD}; annotate {KEY}promote=new/3 or …/abort=true",
         ),
         (
             paused(PausedBy.SPEC),
@@ -101,8 +103,7 @@ BAD = "error rate 5 % (limit 1 %)"
         (paused(PausedBy.FINDING), f"step 2/4 at 25 %, paused: Finding; {GOOD}; goes on when cured"),
         (
             paused(PausedBy.INCONCLUSIVE),
-            "step 2/4 at 25 %, paused: Inconclusive; "
-            "goes on with the first pass; or annotate resume, promote or abort",
+            f"step 2/4 at 25 %, paused: Inconclusive; goes on with the first pass; or {WAY_OUT}",
         ),
         (fed_step(AT_MIRROR, "pass"), f"step 2/5 at copies of 20 %: {GOOD}"),
         (fed_step(AT_BOTH, "pass"), f"step 3/5 at 25 % and copies of 20 %: {GOOD}"),
@@ -112,7 +113,7 @@ BAD = "error rate 5 % (limit 1 %)"
                 facts={"phase": Phase.PAUSED, "paused_by": PausedBy.APPROVAL, "reason": "approval"},
             ),
             "step 1/2 at copies of 10 %, paused: approval; waiting for the first readings;"
-            " annotate promote=new/1 or abort",
+            f" annotate {KEY}promote=new/1 or …/abort=true",
         ),
         (promoting(), "at 100 %: handing new over to the Deployment"),
         (
@@ -145,7 +146,7 @@ BAD = "error rate 5 % (limit 1 %)"
         (
             reverted(),
             f"canary new was taken back: {BAD}; stable old serves everybody. "
-            "Change the template, or annotate retry",
+            f"Change the template, or annotate {KEY}retry=true",
         ),
     ],
 )
