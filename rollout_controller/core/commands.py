@@ -15,6 +15,7 @@ from typing import Final, Literal, get_args
 
 from rollout_controller.api import names
 from rollout_controller.core.model import RUNNING, Command, Facts, Finding, Verb
+from rollout_controller.core.table import TABLE, Cell, Event, State
 
 PREFIX: Final = f"{names.GROUP}/"
 CLAIM: Final = names.CLAIM
@@ -28,7 +29,8 @@ _STEP: Final = re.compile("[1-9][0-9]{0,3}")
 _UNBOUND: Final = frozenset({"", "true", "full"})
 
 VERBS: tuple[Verb, ...] = get_args(Verb)
-"""In order of precedence: of several given together the first is executed."""
+"""In order of precedence: of several given together the first is executed, but for a retry that has no
+meaning now."""
 
 
 def parse(annotations: Mapping[str, str], resource_version: str, facts: Facts) -> Command | None:
@@ -44,12 +46,25 @@ def parse(annotations: Mapping[str, str], resource_version: str, facts: Facts) -
         return claimed
     if not given:
         return None
-    verb, *ignored = given
+    verb, *ignored = _in_order(given, facts)
     if claimed is not None and claimed.token != facts.token and claimed.verb not in ignored:
         ignored.append(claimed.verb)
     value = annotations[PREFIX + verb]
     token = f"{verb}={value}@{resource_version}"
     return Command(verb, _meant(verb, value), token, claimed=False, ignored=tuple(ignored))
+
+
+def _in_order(given: list[Verb], facts: Facts) -> list[Verb]:
+    """The one that counts first: a retry that has no meaning now stands in nobody's way."""
+    if given[0] != "retry" or _has_meaning("retry", facts):
+        return given
+    first = next((verb for verb in given if _has_meaning(verb, facts)), given[0])
+    return [first, *(verb for verb in given if verb != first)]
+
+
+def _has_meaning(verb: Verb, facts: Facts) -> bool:
+    event = Event.HOLD if verb == "pause" else Event(verb)
+    return TABLE[event, State(facts.phase.value)] is not Cell.REFUSE
 
 
 def _claimed(annotations: Mapping[str, str]) -> Command | None:

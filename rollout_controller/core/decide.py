@@ -81,10 +81,7 @@ def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
     stray = strays.notice(o, facts)
     if stray is not None:
         told.append(stray)
-    command = o.command
-    if command is not None and not command.claimed and command.ignored:
-        words = f"{', '.join(command.ignored)} dropped: {command.verb} came with it"
-        told.append(Notice("Warning", "CommandRefused", words))
+    told += transitions.came_along(o)
     if facts.gate == "fail" and before.gate != "fail" and facts.approved == "full" and o.verdict is not None:
         words = f"told only, as promote full was asked for: {o.verdict.sentence}"
         told.append(Notice("Warning", "GateFailing", words))

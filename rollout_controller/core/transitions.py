@@ -72,6 +72,29 @@ def advance(o: Observed, facts: Facts, agenda: Agenda) -> Step:
     return step
 
 
+def came_along(o: Observed) -> list[Notice]:
+    """What is told of the commands that were given together with a more important one.
+
+    Where that one is refused as well, each is dropped for a reason of its own, if it has one.
+    """
+    command = o.command
+    if command is None or command.claimed:
+        return []
+    refused = _against(o, command) is not None
+    own = {verb: _against(o, Command(verb, "", "", claimed=False)) for verb in command.ignored if refused}
+    told = [f"{verb} is dropped: {why}" for verb, why in own.items() if why is not None]
+    others = [verb for verb in command.ignored if own.get(verb) is None]
+    if others:
+        told.append(f"{', '.join(others)} dropped: {command.verb} came with it")
+    return [Notice("Warning", "CommandRefused", words) for words in told]
+
+
+def _against(o: Observed, command: Command) -> str | None:
+    """Why this command would be dropped now, None if it would be carried out."""
+    event = next(event for event, verb in _COMMANDS.items() if verb == command.verb)
+    return _refusal(o, o.facts, event, TABLE[event, state_of(o, o.facts)], command)
+
+
 def _command(o: Observed, facts: Facts, event: Event) -> Command | None:
     command = events.command_of(o, facts)
     return command if command is not None and command.verb == _COMMANDS.get(event) else None

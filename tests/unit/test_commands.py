@@ -17,7 +17,18 @@ from rollout_controller.core.commands import (
     waiting,
 )
 from rollout_controller.core.model import Command, Facts, Outcome, Phase
-from tests.builders import AT_25, NOW, at_step, but, handed_over, healthy, preparing, reverted, seconds
+from tests.builders import (
+    AT_25,
+    NOW,
+    at_step,
+    but,
+    handed_over,
+    healthy,
+    paused,
+    preparing,
+    reverted,
+    seconds,
+)
 
 IN_STEP_2 = at_step(AT_25).facts
 NEXT = "6f7b9d4c58"
@@ -49,6 +60,25 @@ def test_of_several_the_first_in_order_counts_and_the_others_are_named() -> None
     assert asked is not None
     assert (asked.verb, asked.value) == ("abort", "bad")
     assert asked.ignored == ("pause", "retry", "promote", "resume")
+
+
+@pytest.mark.parametrize(
+    ("facts", "verbs", "first"),
+    [
+        (reverted().facts, ("retry", "promote", "resume"), "retry"),
+        (paused().facts, ("retry", "resume"), "resume"),
+        (paused().facts, ("retry", "promote", "resume"), "promote"),
+        (IN_STEP_2, ("retry", "promote"), "promote"),
+        (IN_STEP_2, ("retry", "resume"), "retry"),  # neither has a meaning
+        (reverted().facts, ("pause", "retry"), "pause"),
+    ],
+)
+def test_a_retry_that_has_no_meaning_stands_in_nobodys_way(
+    facts: Facts, verbs: tuple[str, ...], first: str
+) -> None:
+    asked = given(facts, **dict.fromkeys(verbs, "true"))
+    assert asked is not None
+    assert (asked.verb, {asked.verb, *asked.ignored}) == (first, set(verbs))
 
 
 def test_a_claim_is_finished_before_anything_else_is_looked_at() -> None:

@@ -72,6 +72,22 @@ def test_verbs_that_came_with_a_more_important_one_are_told() -> None:
     assert refusals(but(at_step(AT_25), command=asked)) == ["promote, resume dropped: pause came with it"]
 
 
+@pytest.mark.parametrize("o", [at_step(AT_25), healthy(), promoting()])
+def test_of_several_that_make_no_sense_each_is_refused_with_the_reason(o: Observed) -> None:
+    asked = but(command("retry", claimed=False), ignored=("resume",))
+    words = f"is dropped: it has no meaning while the Rollout is {o.facts.phase.value}"
+    assert refusals(but(o, command=asked)) == [f"resume {words}"]
+    assert refusals(but(o, command=command("retry"))) == [f"retry {words}"]
+
+
+def test_what_came_with_a_refused_command_and_would_have_made_sense_is_told_of_as_such() -> None:
+    asked = but(command("pause", claimed=False), ignored=("retry", "resume"))
+    assert refusals(but(paused(), command=asked)) == [
+        "retry is dropped: it has no meaning while the Rollout is Paused",
+        "resume dropped: pause came with it",
+    ]
+
+
 @pytest.mark.parametrize(
     ("o", "verb", "value", "words"),
     [
