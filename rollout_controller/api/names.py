@@ -28,8 +28,8 @@ PAUSE: Final = f"{GROUP}/pause"
 RESUME: Final = f"{GROUP}/resume"
 RETRY: Final = f"{GROUP}/retry"
 COMMANDS: Final = (ABORT, PAUSE, RETRY, PROMOTE, RESUME)
-"""Annotations on a Rollout that are commands; of several at once the first of this order wins, but for a retry
-that has no meaning now."""
+"""Annotations on a Rollout that are commands; of several at once the first of this order wins, but for a
+retry that has no meaning now."""
 
 CLAIM: Final = f"{GROUP}/command"
 """Annotation on a Rollout: the command that was taken, as `<verb>[=value]@<resourceVersion>`."""

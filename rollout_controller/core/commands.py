@@ -28,6 +28,9 @@ _HASH: Final = re.compile("[bcdfghjklmnpqrstvwxz2456789]{6,10}")
 _STEP: Final = re.compile("[1-9][0-9]{0,3}")
 _UNBOUND: Final = frozenset({"", "true", "full"})
 
+UNKNOWN: Final = "UnknownCommand"
+"""The code of a warning about an annotation that has our prefix, and no meaning."""
+
 VERBS: tuple[Verb, ...] = get_args(Verb)
 """In order of precedence: of several given together the first is executed, but for a retry that has no
 meaning now."""
@@ -138,7 +141,7 @@ def _stranger(rollout: str, name: str) -> Finding:
         else f"Remove it; commands are {commands}."
     )
     sentence = "there is no such command, and nothing is done"
-    return Finding("UnknownCommand", "warning", rollout, f"metadata.annotations[{name}]", sentence, fix)
+    return Finding(UNKNOWN, "warning", rollout, f"metadata.annotations[{name}]", sentence, fix)
 
 
 def annotate(*commands: str) -> str:

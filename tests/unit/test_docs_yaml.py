@@ -14,7 +14,7 @@ import yaml
 import rollout_controller.istio
 from rollout_controller.cli.lint import Linting, lint
 from rollout_controller.cli.manifests import read_manifests
-from rollout_controller.core import strays
+from rollout_controller.core import commands, strays
 from rollout_controller.core.ownership import CLAIMED
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.shapes import SHAPES
@@ -169,6 +169,7 @@ def codes() -> set[str]:
     }
     return constants - SHAPES.keys() | {
         CLAIMED,
+        commands.UNKNOWN,
         strays.CODE,
         "AlteredCanary",
         "GateNotInForce",
