@@ -154,6 +154,27 @@ async def test_a_bad_release_is_taken_back_and_its_pods_are_left_where_they_are(
     assert (await pair.phase("Healthy"))["stable"] == "web-v1"
 
 
+async def test_who_moves_users_by_hand_after_a_revert_is_told_of_and_at_last_believed(
+    namespace: Namespace, controller: Controller
+) -> None:
+    pair = await Pair.start(namespace, controller, [HOLD, {"weight": 100}])
+    await pair.release_on("web-v2", "green")
+    await pair.at(25)
+    await pair.command("abort", "enough")
+    await pair.phase("Reverted")
+    await pair.weigh(40, manager="somebody")
+    told = await pair.event("SplitAtRest", "web-v2 is sent 40 % of the requests although no release runs")
+    status = await pair.until(
+        lambda s: told.partition(": ")[2] in s["message"], "a message that says the same"
+    )
+    assert (status["phase"], await pair.weights()) == ("Reverted", [60, 40])
+    await pair.weigh(100, manager="somebody")
+    await pair.event("ServingSideChanged", "moved everybody from web-v1 to web-v2")
+    assert (await pair.phase("Healthy"))["stable"] == "web-v2"
+    await pair.serving("green")
+    await pair.assert_left_alone(web_v1="red", web_v2="green")
+
+
 async def test_a_template_of_the_serving_side_is_told_of_and_an_abort_is_one_write(
     namespace: Namespace, controller: Controller
 ) -> None:

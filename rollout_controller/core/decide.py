@@ -61,10 +61,11 @@ def _command_effects(o: Observed, facts: Facts) -> list[Effect]:
 def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
     """What is worth an Event although the phase stays: warnings, shortage, interference, edits, commands."""
     before = o.facts
+    reverted = before.phase is facts.phase is Phase.REVERTED  # where an error changes nothing else
     told = [
         Notice("Warning", f.code, str(f))
         for f in o.findings
-        if f.severity == "warning" and f.key not in o.told and f.code != WRITE_FAILS
+        if (f.severity == "warning" or reverted) and f.key not in o.told and f.code != WRITE_FAILS
     ]
     if facts.shortages > before.shortages and facts.lowered_to is not None:
         words = f"canary pods are missing: its share is lowered to {facts.lowered_to} %"

@@ -220,15 +220,11 @@ def _reverting(o: Observed, facts: Facts) -> str:
 
 def _reverted(o: Observed, facts: Facts) -> str:
     two = sides.of(o)
-    if two is not None:
-        words = (
-            f"revision {facts.canary} of {two.idle.name} was taken back: {facts.reason};"
-            f" {facts.stable} serves everybody."
-            f" Change the template of {two.idle.name}, or {annotate('retry=true')}"
-        )
-        return drift.ended(words, facts)
-    words = (
-        f"canary {facts.canary} was taken back: {facts.reason}; stable {facts.stable} serves everybody. "
-        f"Change the template, or {annotate('retry=true')}"
-    )
+    what = f"canary {facts.canary}" if two is None else f"revision {facts.canary} of {two.idle.name}"
+    words = f"{what} was taken back: {facts.reason}; "
+    if o.error is not None:
+        return f"{words}{o.error}"
+    serves = f"stable {facts.stable}" if two is None else facts.stable
+    template = "the template" if two is None else f"the template of {two.idle.name}"
+    words += f"{serves} serves everybody. Change {template}, or {annotate('retry=true')}"
     return drift.ended(words, facts)

@@ -21,7 +21,7 @@ from rollout_controller.core.model import (
     Sides,
 )
 
-_FOLLOWS = frozenset({Phase.INITIALIZING, Phase.INVALID, Phase.HEALTHY})
+_FOLLOWS = frozenset({Phase.INITIALIZING, Phase.INVALID, Phase.HEALTHY, Phase.REVERTED})
 """Where nothing is under way: who moves everybody to the idle side then makes it the one that serves."""
 
 
@@ -59,7 +59,8 @@ def learn(o: Observed, facts: Facts) -> Facts:
         by = o.traffic.changed_by
         who = f"{by.who} moved everybody" if by is not None else "everybody was moved"
         moved = f"{who} from {sides.serving.name} to {sides.idle.name}, and not by a release"
-        return replace(facts, phase=phase, stable=None, reason=moved)
+        rolled = _with(facts, sides.idle.name, sides.idle.revision or accepted[sides.idle.name])
+        return Facts(phase, token=facts.token, history=facts.history, reason=moved, accepted=rolled)
     serving = sides.serving
     if serving.revision and serving.revision != accepted[serving.name]:
         return replace(facts, accepted=_with(facts, serving.name, serving.revision))

@@ -248,6 +248,58 @@ def test_who_moves_everybody_by_hand_makes_that_side_the_one_that_serves() -> No
     assert (run.facts.stable, everybody_on(run.world)) == ("web-v1", "v1")
 
 
+def taken_back() -> Run:
+    run = releasing(Evidence(fails_at=frozenset({0}))).to_rest()
+    assert (run.facts.phase, everybody_on(run.world)) == (Phase.REVERTED, "v1")
+    return run
+
+
+def test_who_moves_everybody_to_the_version_that_was_taken_back_is_believed() -> None:
+    run = taken_back()
+    run.evidence = Evidence()
+    weigh(run.world, 100)
+    lawful(run).to_rest()
+    assert (run.facts.phase, run.facts.stable, everybody_on(run.world)) == (Phase.HEALTHY, "web-v2", "v2")
+    (told,) = events(run, "ServingSideChanged")
+    assert told.startswith(
+        'Argo CD (field manager "argocd-controller") moved everybody from web-v1 to web-v2'
+    )
+    assert message(run).startswith("web-v2 serves everybody; web-v1 is idle: release the next version there")
+    assert events(run, "UngatedChange") == [], "it was moved there, and nothing rolled"
+    set_image(run.world, WEB_1, GREY)
+    run.to_rest()
+    assert (run.facts.stable, everybody_on(run.world)) == ("web-v1", "v1")
+
+
+def test_a_side_with_a_template_of_its_own_that_serves_by_hand_has_not_rolled() -> None:
+    run = at_rest()
+    set_image(run.world, WEB_2, GREEN)
+    environment.settle(run.world)
+    weigh(run.world, 100)
+    run.to_rest()
+    assert (run.facts.phase, run.facts.stable) == (Phase.HEALTHY, "web-v2")
+    assert (events(run, "UngatedChange"), len(events(run, "ServingSideChanged"))) == ([], 1)
+
+
+def test_users_on_both_sides_after_a_revert_are_told_and_nothing_is_begun() -> None:
+    run = taken_back()
+    weigh(run.world, 40)
+    lawful(run).to_rest()
+    split = "web-v2 is sent 40 % of the requests although no release runs, so neither serves everybody"
+    assert run.facts.phase is Phase.REVERTED
+    assert "SplitAtRest" in codes(run)
+    assert split in message(run)
+    assert "serves everybody. Change" not in message(run)
+    (told,) = events(run, "SplitAtRest")
+    assert split in told
+    weigh(run.world, 0)
+    run.to_rest()
+    assert (run.facts.phase, len(run.facts.history)) == (Phase.REVERTED, 1)
+    assert "SplitAtRest" not in codes(run)
+    assert "web-v1 serves everybody. Change the template of web-v2" in message(run)
+    assert len(events(run, "SplitAtRest")) == 1
+
+
 def test_users_on_both_sides_without_a_release_are_a_finding_until_one_side_serves() -> None:
     run = Run(shop(weights=(70, 30))).to_rest()
     assert (run.facts.phase, run.facts.stable, codes(run)) == (Phase.INVALID, None, ["SplitAtRest"])

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import Finding, Notice, Observed
-from tests.builders import ERROR, at_step, but, healthy, reverting
+from rollout_controller.core.model import Finding, Notice, Observed, Phase
+from tests.builders import ERROR, at_step, but, healthy, reverted, reverting
 
 WARNING = Finding("RetriesMultiplyLoad", "warning", "VirtualService shop/web", "spec.http[0]", "why", "cure")
 SECOND = replace(WARNING, path="spec.http[1]")
@@ -37,3 +37,11 @@ def test_a_warning_that_came_back_is_told_again() -> None:
 def test_errors_are_told_by_what_they_do() -> None:
     reasons = [notice.reason for notice in decide(but(healthy(), findings=(ERROR, WARNING))).notices]
     assert reasons == ["RetriesMultiplyLoad", "Invalid"]
+
+
+def test_after_a_revert_an_error_is_told_once_and_the_message_does_not_deny_it() -> None:
+    told = decide(but(reverted(), findings=(ERROR,)))
+    assert told.facts.phase is Phase.REVERTED
+    assert told.notices == (Notice("Warning", ERROR.code, str(ERROR)),)
+    assert told.display.message == f"canary new was taken back: {reverted().facts.reason}; {ERROR}"
+    assert decide(but(reverted(), findings=(ERROR,), told=frozenset({ERROR.key}))).notices == ()
