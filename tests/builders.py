@@ -146,6 +146,8 @@ def _workload(**changes: Any) -> Workload:
         stable=pods("old", REPLICAS, current=True),
         canary=None,
         image="web:1",
+        namespace="shop",
+        name="web",
     )
     return but(usual, **changes)
 

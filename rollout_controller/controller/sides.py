@@ -85,6 +85,8 @@ def read_sides(snapshot: Snapshot, facts: Facts) -> Workload | None:
         canary=_canary(snapshot, facts, idle, sides.idle),
         image=images_of(released) if released is not None else "",
         sides=sides,
+        namespace=snapshot.rollout["metadata"]["namespace"],
+        name=idle.name,
     )
 
 

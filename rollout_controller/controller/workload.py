@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rollout_controller.api import names
@@ -28,8 +28,10 @@ def read_workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
     canary = next((p for p in sets if p.hash == facts.canary and p is not stable), None)
     others = tuple(sorted((p for p in sets if p is not stable and p is not canary), key=lambda p: p.name))
     bereft = counted.get(facts.canary, Count()).existing if canary is None and facts.canary else 0
+    namespace, name = snapshot.rollout["metadata"]["namespace"], snapshot.routing.deployment
     if deployment is None:
-        return Workload(0, 0, True, False, False, True, "", stable, canary, others, bereft=bereft)
+        gone = Workload(0, 0, True, False, False, True, "", stable, canary, others, bereft=bereft)
+        return replace(gone, namespace=namespace, name=name)
     metadata, spec = deployment["metadata"], deployment["spec"]
     current = next((p for p in (stable, canary) if p is not None and p.current), None)
     return Workload(
@@ -46,6 +48,8 @@ def read_workload(snapshot: Snapshot, facts: Facts) -> Workload | None:
         image=images_of(deployment),
         changed_by=_who_paused(deployment),
         bereft=bereft,
+        namespace=namespace,
+        name=name,
     )
 
 

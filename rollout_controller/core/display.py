@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core import drift, sides
+from rollout_controller.core import drift, sides, strays
 from rollout_controller.core.commands import annotate
 from rollout_controller.core.model import (
     RUNNING,
@@ -213,9 +213,10 @@ def _reverting(o: Observed, facts: Facts) -> str:
     if o.workload is not None and o.workload.bereft:
         left = f"{o.workload.bereft} canary pods without a ReplicaSet are waited for; delete those that stay"
         return f"everybody is back on stable {facts.stable}; {left}: {why}"
+    back = "all routes lead to {} again" if strays.told(o) else "everybody is back on {}"
     if sides.of(o) is not None:
-        return f"everybody is back on {facts.stable}, its last requests are waited for: {why}"
-    return f"everybody is back on stable {facts.stable}, the canary is being drained: {why}"
+        return f"{back.format(facts.stable)}, the last requests are waited for: {why}"
+    return f"{back.format(f'stable {facts.stable}')}, the canary is being drained: {why}"
 
 
 def _reverted(o: Observed, facts: Facts) -> str:

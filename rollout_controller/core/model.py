@@ -208,7 +208,8 @@ class Workload:
     pause is ours (annotation held-by); `labelled` that the gate's label is on. `others` are the
     ReplicaSets that are neither stable nor canary: the Deployment's older ones and canaries of ours left
     from earlier. `changed_by` is the field manager that last wrote `spec.paused`. `bereft` counts pods of the
-    canary's revision whose ReplicaSet is gone.
+    canary's revision whose ReplicaSet is gone. `namespace` and `name` are the Deployment's, whether it exists
+    or not; of two those of the idle one.
 
     With two Deployments there are `sides`: `stable` is the serving one whole, under its own name; `canary`
     the pods of the idle one that have the revision in release, and `target` the idle one's revision, stable's
@@ -230,6 +231,8 @@ class Workload:
     changed_by: str = ""
     bereft: int = 0
     sides: Sides | None = None
+    namespace: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

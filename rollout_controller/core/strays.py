@@ -39,8 +39,15 @@ def tell(o: Observed, facts: Facts) -> Observed:
     who = _who(o, facts)
     if who is None:
         return o
-    code, sentence = CODE, _sentence(facts, who)
-    return replace(o, findings=(*o.findings, Finding(code, "warning", "", "", sentence, _FIX)))
+    w = o.workload
+    reached = f"Deployment {w.namespace}/{w.name}" if w is not None else "Deployment"
+    found = Finding(CODE, "warning", reached, "", _sentence(facts, who), _FIX)
+    return replace(o, findings=(*o.findings, found))
+
+
+def told(o: Observed) -> bool:
+    """Whether this world was told of such requests."""
+    return any(finding.code == CODE for finding in o.findings)
 
 
 def notice(o: Observed, facts: Facts) -> Notice | None:

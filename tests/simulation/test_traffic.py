@@ -59,7 +59,8 @@ def test_requests_that_stray_after_a_revert_are_told_once_also_by_a_controller_t
     assert len(strayed(run)) == 1
     assert GATEWAY in strayed(run)[0]
     status = run.world.need(ROLLOUT)["status"]
-    assert [one["code"] for one in status["findings"]] == ["StrayRequests"]
+    found = [(one["code"], one["object"]) for one in status["findings"]]
+    assert found == [("StrayRequests", "Deployment shop/web")]
     again = Run(run.world, run.evidence, told=run.told)
     again.wait(timedelta(seconds=10))
     assert len(strayed(again)) == 1

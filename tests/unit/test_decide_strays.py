@@ -41,6 +41,19 @@ def test_they_are_told_once_and_shown_while_they_come() -> None:
     assert list(codes(decide(but(again_seen, strays={})))) == []
 
 
+def test_the_message_does_not_say_that_everybody_is_back_while_some_are_not() -> None:
+    message = decide(but(STRAYING, facts={"strayed": True})).display.message
+    assert message.startswith("all routes lead to stable old again, the canary is being drained: ")
+    assert "everybody is back" not in message
+    assert "everybody is back" in decide(but(STRAYING, strays={})).display.message
+
+
+def test_the_finding_names_the_deployment_whose_pods_are_reached() -> None:
+    (found,) = decide(STRAYING).display.findings
+    assert (found.object, found.path) == ("Deployment shop/web", "")
+    assert "(Deployment shop/web: requests still reach canary new" in decide(STRAYING).display.message
+
+
 def test_if_nobody_knows_who_sends_them_that_is_left_out() -> None:
     (notice,) = told(decide(but(STRAYING, strays={"new": ""})))
     assert "sent back to old. Look for" in notice.message
