@@ -43,7 +43,7 @@ async def test_deletion_in_the_foreground_in_the_middle_of_a_release_fails_no_re
     assert load.answers[-1].version == "v1"
     assert await names_of_pods(world) == stable
     assert found["spec"]["paused"] is True, "a template that nobody released must not roll by itself"
-    await world.event("LeftPaused", "kubectl rollout resume")
+    await world.event("LeftPaused", "kubectl rollout resume deployment/web -n ")
     await world.kubectl("rollout", "resume", "deployment/web")
     await world.serving("v2")
 

@@ -225,6 +225,8 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
     ]
     version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
     traffic = memory.sight(reading, version, now)
+    if snapshot.routing.services is not None:
+        traffic = replace(traffic, services=True)
     if snapshot.routing.deployments is None:
         return traffic
     return replace(traffic, subsets=(facts.stable, facts.canary), fixed=True)

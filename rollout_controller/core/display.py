@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core import drift, sides, strays
+from rollout_controller.core import drift, sides, stages, strays
 from rollout_controller.core.commands import annotate
 from rollout_controller.core.model import (
     RUNNING,
@@ -62,16 +62,21 @@ def _message(o: Observed, facts: Facts) -> str:
     words = _unread(o) if o.unread else _phase(o, facts)
     if facts.phase in {Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING}:
         words += drift.addition(facts)
-    beside = "; ".join(told for told in (o.waits, _warnings(o, words)) if told)
+    beside = "; ".join(told for told in (o.waits, _warnings(o, facts, words)) if told)
     return f"{words} ({beside})" if beside else words
 
 
-def _warnings(o: Observed, words: str) -> str:
+def _warnings(o: Observed, facts: Facts, words: str) -> str:
     """The first warning, without its cure if that is long, and how many more there are in status.findings.
 
-    One that the words tell of already is not told again.
+    One that the words tell of already, or whose cure they do, is not told again.
     """
-    warnings = [f for f in o.findings if f.severity == "warning" and str(f) not in words]
+    told = facts.advice if facts.advice and facts.advice in words else None
+    warnings = [
+        f
+        for f in o.findings
+        if f.severity == "warning" and str(f) not in words and f.fix.removesuffix(".") != told
+    ]
     if not warnings:
         return ""
     first, more = warnings[0], len(warnings) - 1
@@ -132,7 +137,7 @@ def _place(facts: Facts) -> str:
     back = f"back to {facts.canary}, which was stable before" if goes_back(facts) else ""
     if stage is None:
         return f"going {back}" if back else "preparing the first step"
-    place = f"step {step(facts)} at {stage.words}"
+    place = f"step {step(facts)} {stages.place(stage, pinned=bool(facts.header_pins))}"
     return f"{place}, {back}" if back else place
 
 
@@ -149,7 +154,8 @@ def _progressing(o: Observed, facts: Facts) -> str:
             wanted = is_.next_pods(o, facts)
             why = is_.trouble(o) + sides.missing(o, wanted) if ready < wanted else ""
             return f"{place}: {ready} of {wanted} canary pods ready{why}"
-        return f"{place}: pinning the subsets to stable {facts.stable} and canary {facts.canary}"
+        what = "the Services" if o.traffic is not None and o.traffic.services else "the subsets"
+        return f"{place}: pinning {what} to stable {facts.stable} and canary {facts.canary}"
     if facts.lowered_to is not None:
         short = f"only {ready} of {facts.granted} canary pods are ready{is_.trouble(o)}"
         return f"{place}: lowered to {facts.lowered_to} % as {short}"

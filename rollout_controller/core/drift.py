@@ -45,7 +45,8 @@ def interference(o: Observed, facts: Facts) -> str:
     if is_.foreign_pins(o, facts):
         stable, canary = map(_selected, t.subsets)
         by = t.relabelled_by
-        told.append(f"{_who(by)} relabelled the subsets, to stable: {stable}, canary: {canary}{_how(by)}")
+        what = "changed the selectors of the Services" if t.services else "relabelled the subsets"
+        told.append(f"{_who(by)} {what}, to stable: {stable}, canary: {canary}{_how(by)}")
     return " and ".join(told)
 
 

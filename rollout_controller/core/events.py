@@ -12,6 +12,7 @@ from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift, sides
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.model import RUNNING, Command, Facts, Observed, Part, PausedBy, Phase
+from rollout_controller.core.stages import called
 from rollout_controller.core.table import Event
 
 Detector = Callable[[Observed, Facts, Agenda], str | None]
@@ -204,7 +205,10 @@ def hold_by_itself(o: Observed, f: Facts, a: Agenda) -> tuple[PausedBy, str] | N
         return PausedBy.INCONCLUSIVE, _unclear_words(o)
     begun = f.since + o.timing.settle + stage.min_duration
     if a.due(begun + o.policy.max_duration) and not is_.leaving(o, f, a) and f.waiting_since is None:
-        return PausedBy.MAX_DURATION, f"the step {stage.name} took longer than maxDuration"
+        return (
+            PausedBy.MAX_DURATION,
+            f"the {called(stage, pinned=bool(f.header_pins))} took longer than maxDuration",
+        )
     return None
 
 
@@ -270,7 +274,7 @@ def _approval(o: Observed, f: Facts, a: Agenda) -> str | None:
     stage = f.at
     if stage is None or not stage.approval or f.approved is not None or not is_.exit_held(o, f, a):
         return None
-    return f"step {stage.name} passed its gate and waits for approval"
+    return f"{called(stage, pinned=bool(f.header_pins))} passed its gate and waits for approval"
 
 
 def _advance(o: Observed, f: Facts, a: Agenda) -> str | None:

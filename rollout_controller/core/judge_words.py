@@ -68,7 +68,8 @@ def wanting(count: int) -> str:
 
 
 def sentence(judged: Sequence[Judged], *remarks: str) -> str:
-    """The checks, what is remarkable about them, and what else there is to say."""
+    """The checks, those that fail first, what is remarkable about them, and what else there is to say."""
+    judged = sorted(judged, key=lambda one: one.outcome is not Outcome.FAIL)
     needed = max((j.needed for j in judged), default=0)
     parts = [
         ", ".join(describe(j) for j in judged),

@@ -263,7 +263,8 @@ class Traffic:
     (None: nobody). `pinned_routes` tells of routes that we added: none, those that the release's header pins
     make, or others (some are missing, or are not what they should be); `mirror` is the lowest and highest
     percent of requests over the managed routes of which the canary subset gets a copy. `fixed` subsets are
-    told apart by labels of the user's own, as those of two Deployments are: they are never pinned.
+    told apart by labels of the user's own, as those of two Deployments are: they are never pinned. Where
+    `services` is true two Services stand in the place of the subsets.
     """
 
     canary_weight: tuple[int, int]
@@ -276,6 +277,7 @@ class Traffic:
     pinned_routes: Literal["none", "ours", "other"] = "none"
     mirror: tuple[int, int] = (0, 0)
     fixed: bool = False
+    services: bool = False
 
     @property
     def fed(self) -> bool:

@@ -142,7 +142,13 @@ def missing(o: Observed, wanted: int) -> str:
     return ""
 
 
+def asked_for(o: Observed) -> str:
+    """Why a release begins: there is a new template."""
+    sides = of(o)
+    return f"{sides.idle.name if sides is not None else 'the Deployment'} has a new template"
+
+
 def new_template(sides: Sides) -> str:
-    """Why a release begins or ends: the idle side asks for something else."""
+    """Why a release ends: the idle side asks for something else."""
     named = f", revision {sides.idle.revision}" if sides.idle.revision else ""
     return f"{sides.idle.name} has a new template{named}"

@@ -5,6 +5,23 @@ from __future__ import annotations
 from rollout_controller.core.model import Stage
 
 
+def place(stage: Stage, *, pinned: bool) -> str:
+    """`at 25 %`, or `with pinned requests only` where `pinned` ones (by headers) are all that users feel."""
+    return f"with {sent(stage, pinned=True)}" if pinned and not stage.weight else f"at {stage.words}"
+
+
+def sent(stage: Stage, *, pinned: bool) -> str:
+    """What the canary is sent, as people say it: `25 %`, `pinned requests only`."""
+    if not pinned or stage.weight:
+        return stage.words
+    return f"pinned requests and {stage.words}" if stage.mirror else "pinned requests only"
+
+
+def called(stage: Stage, *, pinned: bool) -> str:
+    """A stage in a sentence: `step preview`, `step at 25 %`."""
+    return f"step {place(stage, pinned=pinned)}" if stage.name[:1].isdigit() else f"step {stage.name}"
+
+
 def carried(percent: int, replicas: int) -> int:
     """ceil(percent % of replicas): the pods that this share of requests needs."""
     return -(-percent * replicas // 100)

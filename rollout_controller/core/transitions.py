@@ -11,6 +11,7 @@ from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.bookkeeping import begin_stretch, note_verdict
 from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, Part, PausedBy, Phase
 from rollout_controller.core.rollback import goes_back_to, previous, straight_back
+from rollout_controller.core.stages import sent
 from rollout_controller.core.table import TABLE, Cell, Event, State, To
 
 _COMMANDS = {
@@ -158,10 +159,11 @@ def _go(step: Step, o: Observed) -> None:
         return
     if is_.nothing_left(o):
         step.gone = True
-        if is_.stays_paused(o, step.facts) and not o.holder:
+        w = o.workload
+        if w is not None and is_.stays_paused(o, step.facts) and not o.holder:
             words = (
-                "the Deployment stays paused, as its template was never released:"
-                " kubectl rollout resume lets it roll"
+                "the Deployment stays paused, as its template was never released: kubectl rollout resume"
+                f" deployment/{w.name} -n {w.namespace} lets it roll, past every step and gate"
             )
             step.notices.append(Notice("Warning", "LeftPaused", words))
     elif step.facts.phase is not Phase.INITIALIZING:
@@ -194,7 +196,8 @@ def _next(step: Step, o: Observed) -> None:
     )
     fed = o.traffic is not None and is_.feeds(o.traffic, is_.wanted(entered))
     step.facts = begin_stretch(replace(entered, fed=fed), o.now)
-    words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {following.words}"
+    gets = sent(following, pinned=bool(f.header_pins))
+    words = f"step {index + 1}/{len(f.plan)}: canary {f.canary} gets {gets}"
     if f.stage >= 0:
         words = f"{words}, as {_why_left(o, f)}"
     step.notices.append(Notice("Normal", "StepStarted", words))
@@ -261,7 +264,7 @@ def _come_home(step: Step, o: Observed) -> None:
     elif o.policy is None:
         step.facts = _forget(f, Phase.INITIALIZING)
     else:
-        _begin(step, o, f"new revision {o.workload.target}")
+        _begin(step, o, sides.asked_for(o))
 
 
 def _begin(step: Step, o: Observed, reason: str) -> None:
@@ -286,7 +289,7 @@ def _begin(step: Step, o: Observed, reason: str) -> None:
 def _progress(step: Step, o: Observed, taken: _Taken) -> None:
     f, event, reason = step.facts, taken.event, taken.reason
     if event in {Event.TEMPLATE_NEW, Event.RETRY}:
-        _begin(step, o, reason)
+        _begin(step, o, sides.asked_for(o) if event is Event.TEMPLATE_NEW else reason)
         return
     go = replace(
         f, phase=Phase.PROGRESSING, paused_by=None, reason="", waiting_since=None if f.stage >= 0 else o.now

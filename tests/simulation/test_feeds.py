@@ -12,7 +12,7 @@ from tests.support import mesh, scene
 from tests.support.laws import Laws, check_pass
 from tests.support.play import Run
 from tests.support.releases import assert_at_rest, assert_mesh_is_as_in_git, releasing, serving
-from tests.support.simulation import TIMING, Evidence
+from tests.support.simulation import ROLLOUT, TIMING, Evidence
 
 HEADER: Json = {"headers": {"x-canary": {"exact": "true"}}}
 CANARY: Json = {
@@ -92,3 +92,11 @@ def test_in_host_mode_only_selectors_are_written_and_as_in_git_afterwards() -> N
     run.to_rest()
     assert [one["spec"] for one in run.world.every(Kind.SERVICE)] == services
     assert run.world.every(Kind.DESTINATION_RULE) == []
+
+
+@pytest.mark.parametrize(("hosts", "what"), [(True, "the Services"), (False, "the subsets")])
+def test_the_first_status_of_a_release_says_what_is_pinned(hosts: bool, what: str) -> None:
+    run = releasing(hosts=hosts).until(lambda now: now.facts.canary is not None)
+    message = run.world.need(ROLLOUT)["status"]["message"]
+    pinned = f"pinning {what} to stable {run.facts.stable} and canary {run.facts.canary}"
+    assert message == f"preparing the first step: {pinned}"

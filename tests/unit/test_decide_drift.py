@@ -67,6 +67,11 @@ def test_a_relabel_is_told_with_what_the_subsets_select_and_who_wrote_the_rule(
     ]
 
 
+def test_two_services_in_the_place_of_subsets_are_called_so() -> None:
+    (notice,) = decide(but(relabelled(at_step(AT_25), None, None), traffic={"services": True})).notices
+    assert "changed the selectors of the Services, to stable: every pod, canary: every pod" in notice.message
+
+
 def test_a_raise_and_a_relabel_at_once_are_told_together() -> None:
     both = relabelled(raised(at_step(AT_25), 60), None, None)
     (only,) = decide(both).notices

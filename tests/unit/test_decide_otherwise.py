@@ -20,7 +20,7 @@ from rollout_controller.core.model import (
     Scale,
     SetTraffic,
 )
-from tests.builders import ERROR, PLAN, but, initializing, pods, policy, seconds
+from tests.builders import ERROR, PLAN, but, initializing, pods, policy, reverted, seconds
 from tests.toy import Set, Toy, waited
 
 QUICK = policy(stages=(PLAN[0], PLAN[1], PLAN[3]))
@@ -52,6 +52,14 @@ def test_deleted_after_a_revert_the_deployment_stays_paused_with_a_warning() -> 
     toy.deleting = True
     toy.run()
     assert (toy.gone, toy.paused, toy.finalizer, toy.events[-1]) == (True, True, False, "LeftPaused")
+
+
+def test_who_is_left_with_a_paused_deployment_is_told_how_to_let_it_roll_and_what_that_means() -> None:
+    (notice,) = decide(but(reverted(), deleting=True, finalizer=False)).notices
+    assert notice.message == (
+        "the Deployment stays paused, as its template was never released: kubectl rollout resume"
+        " deployment/web -n shop lets it roll, past every step and gate"
+    )
 
 
 def test_deleted_with_the_template_back_at_stables_the_deployment_is_un_paused() -> None:

@@ -154,6 +154,7 @@ def test_a_third_version_begins_only_when_the_second_is_gone() -> None:
 def test_an_approval_is_waited_for_and_then_the_release_goes_on() -> None:
     toy = Toy().ask("new").run()
     assert (toy.facts.phase, toy.weight) == (Phase.PAUSED, 50)
+    assert toy.facts.reason == "step at 50 % passed its gate and waits for approval"
     toy.command = command("promote", "new/3")
     toy.run()
     assert (toy.facts.phase, toy.facts.stable) == (Phase.HEALTHY, "new")

@@ -103,10 +103,10 @@ def told(d: Decision) -> str:
 
 def test_the_event_says_where_a_release_goes_back_to() -> None:
     assert told(decide(known("6444769cf", twin="6444769cf"))) == (
-        "release of new beside old: new revision new, back to 6444769cf, which was stable before:"
-        " straight to 100 %"
+        "release of new beside old: the Deployment has a new template, back to 6444769cf,"
+        " which was stable before: straight to 100 %"
     )
-    assert told(decide(known())) == "release of new beside old: new revision new"
+    assert told(decide(known())) == "release of new beside old: the Deployment has a new template"
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,28 @@ import pytest
 
 from rollout_controller.core.decide import decide
 from rollout_controller.core.display import display
-from rollout_controller.core.model import Display, Facts, Observed, Outcome, Part, PausedBy, Phase, Reading
+from rollout_controller.core.model import (
+    Display,
+    Facts,
+    Finding,
+    Observed,
+    Outcome,
+    Part,
+    PausedBy,
+    Phase,
+    Reading,
+)
 from tests.builders import (
     AT_5,
     AT_25,
     AT_50,
     AT_BOTH,
     AT_MIRROR,
+    AT_PIN,
     AT_PREVIEW,
     ERROR,
     NOW,
+    PLAN,
     SINCE,
     at_step,
     blue_green,
@@ -34,6 +46,7 @@ from tests.builders import (
     reverted,
     reverting,
     seconds,
+    stage,
     traffic,
 )
 
@@ -68,6 +81,10 @@ BAD = "error rate 5 % (limit 1 %)"
         (
             but(preparing(), workload=NO_CANARY),
             "preparing the first step: pinning the subsets to stable old and canary new",
+        ),
+        (
+            but(preparing(), workload=NO_CANARY, traffic={"services": True}),
+            "preparing the first step: pinning the Services to stable old and canary new",
         ),
         (preparing(), "preparing the first step: 2 of 2 canary pods ready"),
         (
@@ -105,15 +122,18 @@ BAD = "error rate 5 % (limit 1 %)"
             paused(PausedBy.INCONCLUSIVE),
             f"step 2/4 at 25 %, paused: Inconclusive; goes on with the first pass; or {WAY_OUT}",
         ),
-        (fed_step(AT_MIRROR, "pass"), f"step 2/5 at copies of 20 %: {GOOD}"),
+        (fed_step(AT_MIRROR, "pass"), f"step 2/5 with pinned requests and copies of 20 %: {GOOD}"),
+        (fed_step(AT_PIN, "pass"), f"step 1/5 with pinned requests only: {GOOD}"),
+        (at_step(0, "pass", (stage(0), *PLAN)), f"step 1/5 at 0 %: {GOOD}"),
+        (at_step(0, "pass", (stage(0, mirror=5), *PLAN)), f"step 1/5 at copies of 5 %: {GOOD}"),
         (fed_step(AT_BOTH, "pass"), f"step 3/5 at 25 % and copies of 20 %: {GOOD}"),
         (
             but(
                 blue_green(AT_PREVIEW),
                 facts={"phase": Phase.PAUSED, "paused_by": PausedBy.APPROVAL, "reason": "approval"},
             ),
-            "step 1/2 at copies of 10 %, paused: approval; waiting for the first readings;"
-            f" annotate {KEY}promote=new/1 or …/abort=true",
+            "step 1/2 with pinned requests and copies of 10 %, paused: approval;"
+            f" waiting for the first readings; annotate {KEY}promote=new/1 or …/abort=true",
         ),
         (promoting(), "at 100 %: handing new over to the Deployment"),
         (
@@ -226,3 +246,18 @@ def test_a_decision_shows_the_state_that_it_leads_to() -> None:
 def test_nothing_that_is_shown_moves_with_the_clock() -> None:
     for o in (at_step(AT_25), reverting(), handed_over(), paused()):
         assert display(later(o, seconds(1)), o.facts) == shown(o)
+
+
+ADVICE = "Let its Application ignore ours (see docs/traffic.md)"
+OWNED = Finding("OwnedByGitOps", "warning", "VirtualService shop/web", "spec.http", "owned", f"{ADVICE}.")
+
+
+@pytest.mark.parametrize("o", [reverting(), reverted()])
+def test_what_keeps_a_tool_from_doing_it_again_is_said_once(o: Observed) -> None:
+    other = replace(OWNED, object="VirtualService shop/other", fix="another cure")
+    told = but(o, facts={"advice": ADVICE}, findings=(OWNED, other))
+    message = shown(told).message
+    assert message.count(ADVICE) == 1
+    assert "VirtualService shop/web" not in message
+    assert message.endswith("(VirtualService shop/other spec.http: owned. another cure)")
+    assert f"({OWNED}; 1 more warning)" in shown(but(told, facts={"advice": ""})).message

@@ -239,6 +239,10 @@ def test_traffic_that_does_not_arrive_fails_once_more_should_have_come_since() -
             " p99 cannot be told: Prometheus has requests of the canary, but no histogram of them",
         ),
         (
+            look(Counts(600, 0, ((1000.0, 600.0), (inf, 600.0)))),
+            "p99 990 ms (limit 500 ms), error rate 0 % (limit 1 %); failing reading 1 of 2",
+        ),
+        (
             Nothing("Prometheus at http://p gave no answer within 5 s"),
             "Prometheus at http://p gave no answer within 5 s",
         ),

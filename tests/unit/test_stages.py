@@ -1,10 +1,11 @@
-"""How many pods a share needs, and what share pods can carry."""
+"""How many pods a share needs, what share pods can carry, and how a stage is called."""
 
 from __future__ import annotations
 
 import pytest
 
-from rollout_controller.core.stages import affordable, carried, need
+from rollout_controller.core.model import Stage
+from rollout_controller.core.stages import affordable, called, carried, need, place, sent
 from tests.builders import stage
 
 
@@ -46,3 +47,39 @@ def test_what_pods_can_carry_never_needs_more_pods() -> None:
     for replicas in range(1, 60):
         for ready in range(replicas + 1):
             assert carried(affordable(ready, replicas), replicas) <= ready
+
+
+AT_NOTHING = stage(0)
+COPIES = stage(0, mirror=20)
+PREVIEW = stage(0, name="preview")
+
+
+@pytest.mark.parametrize(
+    ("one", "pinned", "gets", "where", "name"),
+    [
+        (stage(25), False, "25 %", "at 25 %", "step at 25 %"),
+        (stage(25), True, "25 %", "at 25 %", "step at 25 %"),
+        (AT_NOTHING, False, "0 %", "at 0 %", "step at 0 %"),
+        (
+            AT_NOTHING,
+            True,
+            "pinned requests only",
+            "with pinned requests only",
+            "step with pinned requests only",
+        ),
+        (COPIES, False, "copies of 20 %", "at copies of 20 %", "step at copies of 20 %"),
+        (
+            COPIES,
+            True,
+            "pinned requests and copies of 20 %",
+            "with pinned requests and copies of 20 %",
+            "step with pinned requests and copies of 20 %",
+        ),
+        (PREVIEW, True, "pinned requests only", "with pinned requests only", "step preview"),
+    ],
+)
+def test_a_stage_is_called_by_what_users_notice_of_it(
+    one: Stage, pinned: bool, gets: str, where: str, name: str
+) -> None:
+    said = sent(one, pinned=pinned), place(one, pinned=pinned), called(one, pinned=pinned)
+    assert said == (gets, where, name)
