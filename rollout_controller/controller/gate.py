@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Final
 
 from rollout_controller.api import names
-from rollout_controller.controller.memory import Gate, Memory
+from rollout_controller.controller.memory import GATE_RETRY_LONGEST, Gate, Memory
 from rollout_controller.core.model import Finding
 from rollout_controller.core.patch import add
 from rollout_controller.ports import Cluster, ClusterError, Json, Key, Kind, Ref, Unavailable
 
 _PROBE: Final = f"{names.GROUP}/gate-check"
 _STRANGER: Final = f"{names.FIELD_MANAGER}-gate-check"
+LONGEST: Final = round(GATE_RETRY_LONGEST.total_seconds())
 KEPT: Final = "is held by Rollout"
 """What the refusal by `keep.yaml` says; one by somebody else's policy proves nothing."""
 
@@ -51,7 +52,7 @@ async def check_gate(
             object=f"Deployment {key.namespace}/{deployment['metadata']['name']}",
             path="spec.paused",
             sentence=gate.problem,
-            fix="Apply deploy/gate (kubectl apply -k deploy/gate); it works about a second later.",
+            fix=f"Apply deploy/gate (kubectl apply -k deploy/gate); it is noticed within {LONGEST} s.",
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout_controller.core import bookkeeping, drift, sides, strays, transitions
+from rollout_controller.core import bookkeeping, drift, invalid, sides, strays, transitions
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
 from rollout_controller.core.model import (
@@ -31,7 +31,7 @@ def decide(o: Observed) -> Decision:
     o = bookkeeping.tell_apart(o)
     agenda = Agenda(o.now)
     learnt = strays.note(o, bookkeeping.learn(o, o.facts, agenda))
-    step = transitions.advance(o, learnt, agenda)
+    step = transitions.advance(o, invalid.note(o, learnt), agenda)
     facts = bookkeeping.note_waiting(o, step.facts, agenda)
     effects = _command_effects(o, facts) + plan(o, facts, agenda, gone=step.gone)
     if facts != o.facts:
@@ -79,9 +79,7 @@ def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
             "this release goes on with the steps that it began with; the edit counts from the next release"
         )
         told.append(Notice("Normal", "StrategyEdited", words))
-    stray = strays.notice(o, facts)
-    if stray is not None:
-        told.append(stray)
+    told += [one for one in (strays.notice(o, facts), invalid.notice(o, facts)) if one is not None]
     told += transitions.came_along(o)
     if facts.gate == "fail" and before.gate != "fail" and facts.approved == "full" and o.verdict is not None:
         words = f"told only, as promote full was asked for: {o.verdict.sentence}"

@@ -148,3 +148,17 @@ def test_a_new_version_is_not_released_before_the_spec_is_mended() -> None:
     scene.edit_spec(run.world, minDuration="5s")
     run.to_rest()
     releases.assert_at_rest(run, scene.V2)
+
+
+def test_of_several_wrong_specs_in_a_row_each_is_told_once() -> None:
+    run = releases.at_rest()
+    for number in range(1, 4):
+        spoil(run, minDuration=f"nonsense {number}")
+        spoil(run)
+        assert run.facts.phase is Phase.INVALID
+        assert f"nonsense {number}" in run.facts.reason
+    reasons = told(run, "Invalid")
+    assert [f"nonsense {number}" in words for number, words in enumerate(reasons, start=1)] == [True] * 3
+    run.memory = type(run.memory)()  # a restart
+    run.wait(timedelta(seconds=30))
+    assert told(run, "Invalid") == reasons

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import Finding, Notice, Observed, Phase
-from tests.builders import ERROR, at_step, but, healthy, reverted, reverting
+from rollout_controller.core.model import Finding, Notice, Observed, Part, Phase
+from tests.builders import ERROR, at_step, but, healthy, invalid, reverted, reverting
 
 WARNING = Finding("RetriesMultiplyLoad", "warning", "VirtualService shop/web", "spec.http[0]", "why", "cure")
 SECOND = replace(WARNING, path="spec.http[1]")
@@ -37,6 +37,23 @@ def test_a_warning_that_came_back_is_told_again() -> None:
 def test_errors_are_told_by_what_they_do() -> None:
     reasons = [notice.reason for notice in decide(but(healthy(), findings=(ERROR, WARNING))).notices]
     assert reasons == ["RetriesMultiplyLoad", "Invalid"]
+
+
+def test_each_other_reason_for_which_a_rollout_is_invalid_is_told_once() -> None:
+    o = but(invalid(), facts={"reason": str(ERROR)})
+    assert (decide(o).notices, decide(o).facts) == ((), o.facts)
+    other = replace(ERROR, sentence="another one")
+    d = decide(but(o, findings=(other,)))
+    assert d.notices == (Notice("Warning", "Invalid", str(other)),)
+    assert (d.facts, d.effects) == (replace(o.facts, reason=str(other)), ())
+    assert decide(but(o, findings=(other,), facts=d.facts)).notices == ()
+
+
+def test_an_error_that_stands_while_another_cannot_be_looked_for_is_no_news() -> None:
+    o = but(invalid(), facts={"reason": "not known just now"}, unread=frozenset({Part.DEPLOYMENT}))
+    assert decide(o).notices == ()
+    unusable = but(o, policy=None, workload=None, traffic=None, unread=frozenset(Part))
+    assert [notice.reason for notice in decide(unusable).notices] == ["Invalid"]
 
 
 def test_after_a_revert_an_error_is_told_once_and_the_message_does_not_deny_it() -> None:
