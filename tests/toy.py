@@ -81,6 +81,7 @@ class Toy:
     gone: bool = False
     command: Command | None = None
     findings: tuple[Finding, ...] = ()
+    told: frozenset[tuple[str, str, str]] = frozenset()
     answer: Literal["pass", "fail", "inconclusive"] | None = "pass"
     version: int = 1
     log: list[Effect] = field(default_factory=list)
@@ -112,6 +113,7 @@ class Toy:
             command=self.command,
             verdict=Verdict(key, self.answer, SINCE) if judged and key and self.answer else None,
             findings=self.findings,
+            told=self.told,
             busy={s.hash: False for s in self.sets},
         )
 
@@ -154,6 +156,7 @@ class Toy:
         self.witness(seen, decision)
         self.facts = decision.facts
         self.gone = decision.gone
+        self.told = frozenset(finding.key for finding in decision.display.findings)
         self.events += [notice.reason for notice in decision.notices]
         for effect in decision.effects:
             self.apply(effect)

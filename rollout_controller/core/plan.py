@@ -49,6 +49,8 @@ def _towards_goal(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     match facts.phase:
         case Phase.INVALID if o.owner:
             return let_go(o, facts, agenda)
+        case Phase.INVALID if not is_.nothing_left(o):  # a status of before the release was put back
+            return initialize(o, agenda)
         case Phase.INITIALIZING:
             return initialize(o, agenda)
         case Phase.HEALTHY | Phase.REVERTED if facts.accepted:

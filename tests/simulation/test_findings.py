@@ -115,6 +115,25 @@ def test_a_status_lost_beside_an_error_leaves_nothing_of_the_release_behind(step
     assert releases.serving(run.world) == {scene.V1: 3}
 
 
+@pytest.mark.parametrize("step", [{"mirror": 20}, {"weight": 50}])
+def test_a_status_of_before_the_release_beside_an_error_leaves_nothing_of_it_behind(step: Json) -> None:
+    run = releases.at_rest(steps=(step, {"weight": 100}))
+    before = status(run)
+    scene.set_image(run.world, scene.V2)
+    run.until(lambda now: now.facts.stage == 0 and bool(now.facts.fed or now.facts.reached))
+    run.world.delete(Ref(Kind.SERVICE, "shop", "web"), scene.KUBECTL)
+    run.world.update(ROLLOUT, {**run.world.need(ROLLOUT), "status": before}, scene.KUBECTL, status=True)
+    run.to_rest()
+    assert (run.facts.phase, codes(run)) == (Phase.INVALID, ["UnknownHost"])
+    releases.assert_mesh_is_as_in_git(run.world)
+    assert releases.serving(run.world) == {scene.V1: 3}
+    made: list[Pass] = []
+    run.advance(made=made.append)
+    assert [call for call in made[0].calls if call.writes] == [], "what is Invalid writes nothing more"
+    run.world.create(Kind.SERVICE, scene.service("web"), scene.KUBECTL)
+    assert run.to_rest().facts.history[-1].outcome == "Promoted"
+
+
 def test_copies_of_ours_do_not_stand_in_the_way_of_a_rollout_that_lost_its_status() -> None:
     run = releases.releasing(steps=({"mirror": 20}, {"weight": 100}))
     run.until(lambda now: now.facts.stage == 0 and now.facts.fed)

@@ -111,6 +111,23 @@ def test_a_lost_status_takes_back_what_is_left_before_a_finding_makes_it_invalid
     assert (toy.weight, toy.pins, toy.count("new")) == (0, (None, None), 0)
 
 
+@pytest.mark.parametrize("weight", [0, 25, 100])
+def test_a_status_of_before_the_release_takes_back_what_is_left_although_a_finding_makes_it_invalid(
+    weight: int,
+) -> None:
+    toy = Toy(pins=("old", "new"), weight=weight, finalizer=True, findings=(ERROR,))
+    toy.sets += (Set("new", "new", "us", 10),)
+    toy.ask("new").look()
+    assert toy.facts.phase is Phase.INVALID
+    toy.run()
+    assert (toy.facts.phase, toy.weight, toy.pins, toy.count("new")) == (Phase.INVALID, 0, (None, None), 0)
+
+
+def test_what_is_invalid_writes_nothing_where_nothing_is_left() -> None:
+    toy = Toy(labelled=False, finalizer=True, findings=(ERROR,)).run()
+    assert (toy.facts.phase, toy.log) == (Phase.INVALID, [])
+
+
 def test_a_lost_status_becomes_invalid_only_once_it_is_read_that_nothing_is_left() -> None:
     found = but(initializing(), findings=(ERROR,))
     assert decide(found).facts.phase is Phase.INVALID
