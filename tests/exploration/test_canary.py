@@ -4,6 +4,7 @@ import pytest
 
 from rollout_controller.api import names
 from rollout_controller.core.model import PausedBy, Phase
+from rollout_controller.ports import Kind, Ref
 from tests.support import scene
 from tests.support.explore import explore
 from tests.support.play import Pace, Run
@@ -11,11 +12,12 @@ from tests.support.releases import (
     annotated,
     assert_at_rest,
     assert_mesh_is_as_in_git,
+    at_rest,
     releasing,
     serving,
     stable_version,
 )
-from tests.support.simulation import Evidence
+from tests.support.simulation import ROLLOUT, Evidence
 
 
 def test_a_deployment_is_adopted() -> None:
@@ -104,3 +106,16 @@ def test_the_way_there_and_back_and_there_again_ends() -> None:
     end = explore([promoting]).the_end(at_least=300)
     assert_at_rest(end, scene.V2)
     assert len(end.facts.history) == 3
+
+
+def test_a_status_of_before_the_release_beside_an_error_leaves_nobody_on_the_canary() -> None:
+    run = at_rest()
+    before = run.world.need(ROLLOUT)["status"]
+    scene.set_image(run.world, scene.V2)
+    run.until(lambda now: now.facts.reached == 50)
+    run.world.delete(Ref(Kind.SERVICE, "shop", "web"), scene.KUBECTL)
+    run.world.update(ROLLOUT, {**run.world.need(ROLLOUT), "status": before}, scene.KUBECTL, status=True)
+    end = explore([run]).the_end(at_least=50)
+    assert end.facts.phase is Phase.INVALID
+    assert_mesh_is_as_in_git(end.world)
+    assert serving(end.world) == {scene.V1: 3}
