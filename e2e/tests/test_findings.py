@@ -3,6 +3,7 @@
 All cases share a namespace and a controller, and have names of their own; no pods are needed.
 """
 
+import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -131,6 +132,50 @@ async def test_a_mistake_at_rest_holds_the_next_release_until_it_is_cured(
     await world.namespace.apply(world.manifests()["DestinationRule"])
     await world.until(lambda s: bool(s.get("history")), "the release that was held")
     await world.assert_at_rest("v2", replicas=0)
+
+
+async def test_an_older_rule_with_the_same_subsets_is_told_until_it_is_gone(
+    make: Callable[[str], World],
+) -> None:
+    world = make("older-rule")
+    older = copy.deepcopy(world.manifests()["DestinationRule"])
+    older["metadata"]["name"] = "a-rule"
+    await world.namespace.apply(older)
+    await world.apply(0, rollout(world.name))
+    status = await world.phase("Invalid")
+    assert [finding["code"] for finding in status["findings"]] == ["ConflictingDestinationRule"]
+    assert "the other one, so weights and a way back do not decide" in status["message"]
+    assert await written_by_us(world) == []
+    await world.kubectl("delete", "destinationrule", "a-rule")
+    await world.phase("Healthy")
+
+
+async def test_a_rule_that_is_followed_instead_of_ours_holds_the_next_release(
+    make: Callable[[str], World],
+) -> None:
+    world = make("other-rule")
+    await world.apply(0, rollout(world.name))
+    await world.phase("Healthy")
+    other = copy.deepcopy(world.manifests()["DestinationRule"])
+    other["metadata"]["name"] = "b-rule"
+    other["spec"] |= {"exportTo": ["."], "subsets": []}
+    await world.namespace.apply(other)
+    await world.phase("Invalid")
+    await world.release("v2")
+    assert len(await world.replica_sets()) == 1
+    await world.kubectl("delete", "destinationrule", "b-rule")
+    await world.until(lambda s: bool(s.get("history")), "the release that was held")
+    await world.assert_at_rest("v2", replicas=0)
+
+
+async def test_a_rule_that_only_adds_to_ours_is_fine(make: Callable[[str], World]) -> None:
+    world = make("added-rule")
+    added = copy.deepcopy(world.manifests()["DestinationRule"])
+    added["metadata"]["name"] = "a-rule"
+    added["spec"]["subsets"] = []
+    await world.namespace.apply(added)
+    await world.apply(0, rollout(world.name))
+    assert "findings" not in await world.phase("Healthy")
 
 
 async def test_a_mistake_in_the_middle_of_a_release_pauses_it_until_it_is_cured(

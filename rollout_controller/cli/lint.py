@@ -243,6 +243,7 @@ def _inventory(rollout: Manifest, spec: RolloutSpec, beside: _Beside) -> Invento
         service_entries=Known(tuple(beside.of("ServiceEntry"))),
         gateways=Known(tuple(beside.of("Gateway"))),
         routes=Known(tuple(beside.of("VirtualService"))),
+        rules=Known(tuple(beside.of("DestinationRule"))),
         peer_authentications=Known(tuple(beside.of("PeerAuthentication"))),
         autoscalers=Known(tuple(beside.of("HorizontalPodAutoscaler"))),
     )

@@ -52,6 +52,7 @@ def take_inventory(
         service_entries=_all(cluster, Kind.SERVICE_ENTRY),
         gateways=_all(cluster, Kind.GATEWAY),
         routes=_all(cluster, Kind.VIRTUAL_SERVICE),
+        rules=_all(cluster, Kind.DESTINATION_RULE),
         peer_authentications=_all(cluster, Kind.PEER_AUTHENTICATION),
         autoscalers=_within(cluster, Kind.AUTOSCALER, home),
     )

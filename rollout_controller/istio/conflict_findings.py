@@ -32,7 +32,7 @@ def conflict_findings(known: Inventory, service: Json) -> Iterator[Finding]:
             continue
         shared = hosts & full_hosts(other, home, routing.cluster_domain)
         both = bound & frozenset(gateways_of(other, home)) if shared else frozenset()
-        if not both or not _exported_to(other, home, routing.namespace):
+        if not both or not exported_to(other, home, routing.namespace):
             continue
         if MESH in both:
             yield error(
@@ -47,7 +47,7 @@ def conflict_findings(known: Inventory, service: Json) -> Iterator[Finding]:
             yield from _taken(known, service, other, sorted(both))
 
 
-def _exported_to(service: Json, home: str, namespace: str) -> bool:
+def exported_to(service: Json, home: str, namespace: str) -> bool:
     """Whether proxies of this namespace know the VirtualService; by default those of all namespaces do."""
     exported = (service.get("spec") or {}).get("exportTo") or ("*",)
     return any(place in {"*", namespace} or (place == "." and home == namespace) for place in exported)

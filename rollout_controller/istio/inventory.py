@@ -72,6 +72,7 @@ class Inventory:
     service_entries: Known = Known()
     gateways: Known = Known()
     routes: Known = Known()
+    rules: Known = Known()
     peer_authentications: Known = Known()
     autoscalers: Known = Known()
 

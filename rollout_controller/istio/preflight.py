@@ -37,6 +37,7 @@ from rollout_controller.istio.mtls_findings import mtls_findings
 from rollout_controller.istio.proxy_findings import proxy_findings
 from rollout_controller.istio.route_findings import virtual_service_findings
 from rollout_controller.istio.routing import ManagedService, Side
+from rollout_controller.istio.rule_conflict_findings import rule_conflict_findings
 from rollout_controller.istio.scaling_findings import scaling_findings
 from rollout_controller.istio.shadow_findings import pin_shadow_findings, shadow_findings
 from rollout_controller.istio.sides import serving_findings, sides_findings, split_findings
@@ -143,6 +144,7 @@ def _deployment_findings(known: Inventory, deployment: Json) -> Iterator[Finding
 
 def _subset_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
     yield from rule_findings(known, rule)
+    yield from rule_conflict_findings(known, rule)
     for service in known.our_services:
         yield from service_findings(known, service)
     yield from our_host_findings(known, rule)

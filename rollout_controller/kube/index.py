@@ -11,6 +11,7 @@ from rollout_controller.core.ownership import bears_marks
 from rollout_controller.istio.gateway_findings import full_hosts, gateways_of
 from rollout_controller.istio.mtls_findings import ROOT_NAMESPACE
 from rollout_controller.istio.routing import CLUSTER_DOMAIN
+from rollout_controller.istio.rule_conflict_findings import covers_host, rule_host
 from rollout_controller.kube.store import Change
 from rollout_controller.ports import Json, Key, Kind, Ref
 
@@ -19,10 +20,11 @@ _OF_NAMESPACE: Final = frozenset({Kind.SERVICE, Kind.SERVICE_ENTRY, Kind.PEER_AU
 
 
 class Index:
-    """Kept from the specs of the Rollouts, and the hosts of VirtualServices; the cache is asked for the rest.
+    """Kept from the specs of the Rollouts, and the hosts of VirtualServices and DestinationRules.
 
-    A Service is not named in a spec: a change of one wakes the Rollouts of its namespace, and so does one of
-    the other kinds that findings are made from. What is kept of them hardly ever changes.
+    The cache is asked for the rest. A Service is not named in a spec: a change of one wakes the Rollouts of
+    its namespace, and so does one of the other kinds that findings are made from. What is kept of them hardly
+    ever changes.
     """
 
     def __init__(self, cached: Callable[[Kind, str, str], Json | None]) -> None:
@@ -30,6 +32,7 @@ class Index:
         self._named: dict[Ref, set[Key]] = defaultdict(set)
         self._rollouts: dict[str, set[Key]] = defaultdict(set)
         self._routing: dict[str, set[Ref]] = defaultdict(set)
+        self._ruling: dict[str, set[Ref]] = defaultdict(set)
 
     def woken_by(self, kind: Kind, change: Change) -> set[Key]:
         """The Rollouts whose decision may rest on the object that changed, as it was and as it is."""
@@ -38,7 +41,9 @@ class Index:
             key = self._indexed(change)
             return {key, *before, *self._rivals(change)} if _moves_others(change) else {key}
         keys = {key for obj in change if obj is not None for key in self._keys(kind, obj)}
-        return keys | self._of_same_hosts(change) if kind is Kind.VIRTUAL_SERVICE else keys
+        if kind is Kind.VIRTUAL_SERVICE:
+            return keys | self._of_same_hosts(change)
+        return keys | self._of_same_rules(change) if kind is Kind.DESTINATION_RULE else keys
 
     def _indexed(self, change: Change) -> Key:
         present = change.new or change.old
@@ -98,6 +103,27 @@ class Index:
         if old == new:
             return set()
         others = {ref for host in _hosts(change.old) | _hosts(change.new) for ref in self._routing[host]}
+        return {key for ref in others - {own} for key in self._named.get(ref, ())}
+
+    def _of_same_rules(self, change: Change) -> set[Key]:
+        """Those with a DestinationRule for a host for which another one comes, goes or has other subsets.
+
+        The labels of our subsets are moved in every release and are no such change.
+        """
+        old, new = (None if obj is None else rule_host(obj, CLUSTER_DOMAIN) for obj in change)
+        present = change.new or change.old
+        assert present is not None, "a change is of something"  # noqa: S101
+        own = Ref(Kind.DESTINATION_RULE, present["metadata"]["namespace"], present["metadata"]["name"])
+        if old is not None:
+            self._ruling[old].discard(own)
+        if new is not None:
+            self._ruling[new].add(own)
+        if change.old is not None and change.new is not None and _rules(change.old) == _rules(change.new):
+            return set()
+        hosts = {host for host in (old, new) if host}
+        wide = any(host.startswith("*") for host in hosts)
+        met = [h for h in self._ruling if any(covers_host(host, h) for host in hosts)] if wide else hosts
+        others = {ref for host in met for ref in self._ruling.get(host, ())}
         return {key for ref in others - {own} for key in self._named.get(ref, ())}
 
     def _bound_to(self, gateway: Json) -> Iterator[Key]:
@@ -184,6 +210,13 @@ def _claims(service: Json) -> Any:
     http = spec.get("http") or ()
     matches = [route.get("match") for route in http]
     return [spec.get(field) for field in ("hosts", "gateways", "exportTo")], matches
+
+
+def _rules(rule: Json) -> Any:
+    """What says which callers follow a DestinationRule, and to which subsets."""
+    spec = rule.get("spec") or {}
+    subsets = [subset.get("name") for subset in spec.get("subsets") or ()]
+    return [spec.get(field) for field in ("host", "exportTo", "workloadSelector")], subsets
 
 
 def _hosts(service: Json | None) -> frozenset[str]:

@@ -71,6 +71,7 @@ GOOD: Final = Inventory(
     service_entries=everywhere(),
     gateways=everywhere(),
     routes=everywhere(virtual_service(half(100, 0))),
+    rules=everywhere(destination_rule()),
     peer_authentications=everywhere(),
     autoscalers=everywhere(),
 )

@@ -200,3 +200,8 @@ def test_in_host_mode_both_services_are_asked_for() -> None:
     server = Asked({SERVICE: service({"app": "web"})})
     assert [f for f in found_in(confirm(known, server)) if f == "MissingService"] == ["MissingService"]
     assert server.refs == [SERVICE, Ref(Kind.SERVICE, "shop", "web-canary")]
+
+
+def test_the_rules_of_every_namespace_are_there() -> None:
+    rules = [named("DestinationRule", "web"), named("DestinationRule", "web", "pay")]
+    assert list(Look(Watched({Kind.DESTINATION_RULE: rules})).taken().rules.objects) == rules

@@ -296,3 +296,29 @@ def test_a_virtual_service_that_gave_its_host_up_is_no_concern_any_more() -> Non
     woken.by(Kind.VIRTUAL_SERVICE, serving("front", "web"))
     woken.by(Kind.VIRTUAL_SERVICE, serving("front", "rates"), old=serving("front", "web"))
     assert woken.by(Kind.VIRTUAL_SERVICE, serving("other", "web")) == set()
+
+
+def ruling(name: str, host: str, *subsets: str, namespace: str = "ns", **spec: Any) -> Json:
+    made = {"host": host, "subsets": [{"name": subset, "labels": {"a": "b"}} for subset in subsets], **spec}
+    return {**thing(name, namespace=namespace), "spec": made}
+
+
+def test_another_rule_for_the_same_host_wakes_when_it_comes_goes_or_has_other_subsets() -> None:
+    woken = Woken(rollout())
+    assert woken.by(Kind.DESTINATION_RULE, ruling("rule", "web")) == {WEB}
+    other = ruling("other", "web.ns.svc.cluster.local", namespace="pay")
+    more = ruling("other", "web.ns.svc.cluster.local", "stable", namespace="pay")
+    assert woken.by(Kind.DESTINATION_RULE, other) == {WEB}
+    assert woken.by(Kind.DESTINATION_RULE, more, old=other) == {WEB}
+    assert woken.by(Kind.DESTINATION_RULE, None, old=more) == {WEB}
+    assert woken.by(Kind.DESTINATION_RULE, ruling("wide", "*.local", namespace="pay")) == {WEB}
+    assert woken.by(Kind.DESTINATION_RULE, ruling("third", "web", namespace="pay")) == set()
+
+
+def test_labels_that_another_rule_moves_wake_nobody_else() -> None:
+    woken = Woken(rollout())
+    woken.by(Kind.DESTINATION_RULE, ruling("rule", "web"))
+    before, after = ruling("other", "web", "v1"), ruling("other", "web", "v1")
+    woken.by(Kind.DESTINATION_RULE, before)
+    after["spec"]["subsets"][0]["labels"] = {"a": "c"}
+    assert woken.by(Kind.DESTINATION_RULE, after, old=before) == set()

@@ -256,3 +256,10 @@ def test_help_teaches_by_examples_and_names_the_exit_statuses(capsys: pytest.Cap
     text = capsys.readouterr().out
     for words in ("rolloutctl lint k8s/", "helm template", "-o json", "Exit status: 0", "not checked"):
         assert words in text
+
+
+def test_another_rule_for_the_same_host_is_an_error(shell: Shell) -> None:
+    everything(shell)
+    shell.write(second_yaml=RULE.replace("name: web,", "name: web-tls,"))
+    assert "dr.yaml:5 error ConflictingDestinationRule" in shell.found()
+    assert shell.status == 1
