@@ -297,6 +297,15 @@ WRONG: Final = (
         " exact and prefix",
     ),
     Wrong(
+        "an expression that is none",
+        {"strategy.canary.pin": [{"headers": {"x-region": {"regex": "(eu"}}}]},
+        'spec.strategy.canary.pin[0].headers[x-region].regex: Invalid value: "string": error parsing regexp:'
+        " missing closing ): `(eu` evaluating rule: must be a regular expression of RE2, as Envoy refuses all"
+        " routes with another one",
+        "spec.strategy.canary.pin[0].headers.x-region.regex: expected a regular expression of RE2, as Envoy"
+        " refuses all routes with another one, found '(eu': missing ): (eu",
+    ),
+    Wrong(
         "two strategies",
         {"strategy.blueGreen": {}},
         "spec.strategy: Invalid value: must have exactly one of canary and blueGreen",

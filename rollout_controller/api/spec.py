@@ -29,6 +29,7 @@ from rollout_controller.api.fields import (
     wrong,
 )
 from rollout_controller.api.quantities import DURATION_PATTERN, format_duration
+from rollout_controller.api.regex import regex_problem
 
 _MAP_OF_NAMES: Final[dict[str, Any]] = {
     "x-kubernetes-list-type": "map",
@@ -41,6 +42,7 @@ _STEPS: Final = "weights that do not fall from step to step and end at 100, like
 _SCALE: Final = "at least the step's weight and mirror: fewer pods would carry more than their share"
 _SENDS: Final = "a weight, or a mirror, or both: something has to be sent to the canary"
 _ONE_MATCH: Final = "exactly one of exact, prefix and regex"
+_REGEX: Final = "a regular expression of RE2, as Envoy refuses all routes with another one"
 _ONE_WORKLOAD: Final = "either deployment, or both stable and canary"
 _SIDES: Final = "another Deployment than stable's"
 _ONE_SPLIT: Final = "exactly one of destinationRule and services"
@@ -252,6 +254,10 @@ class Traffic(SpecModel):
     """The objects of Istio."""
 
 
+_REGEX_RULE: Final = cel("''.matches(self) ? true : true", f"must be {_REGEX}")
+"""An expression that is none makes `matches` an error, which refuses the object."""
+
+
 class HeaderValue(SpecModel):
     """What a header must be, as in a VirtualService. Exactly one field."""
 
@@ -261,7 +267,7 @@ class HeaderValue(SpecModel):
                 cel(
                     "(has(self.exact) ? 1 : 0) + (has(self.prefix) ? 1 : 0) + (has(self.regex) ? 1 : 0) == 1",
                     f"must have {_ONE_MATCH}",
-                )
+                ),
             ]
         }
     )
@@ -270,7 +276,13 @@ class HeaderValue(SpecModel):
     """The whole value."""
     prefix: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """How the value begins."""
-    regex: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    regex: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=1024, json_schema_extra={VALIDATIONS: [_REGEX_RULE]}),
+        ]
+        | None
+    ) = None
     """A regular expression (RE2) for the whole value."""
 
     @model_validator(mode="after")
@@ -278,6 +290,9 @@ class HeaderValue(SpecModel):
         given = [name for name in ("exact", "prefix", "regex") if getattr(self, name) is not None]
         if len(given) != 1:
             raise wrong(_ONE_MATCH, found=" and ".join(given) or "none")
+        why = None if self.regex is None else regex_problem(self.regex)
+        if why is not None:
+            raise wrong(_REGEX, found=f"{self.regex!r}: {why}", field=".regex")
         return self
 
 

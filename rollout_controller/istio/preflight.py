@@ -35,6 +35,7 @@ from rollout_controller.istio.manager_findings import (
 )
 from rollout_controller.istio.mtls_findings import mtls_findings
 from rollout_controller.istio.proxy_findings import proxy_findings
+from rollout_controller.istio.regex_findings import regex_findings
 from rollout_controller.istio.route_findings import virtual_service_findings
 from rollout_controller.istio.routing import ManagedService, Side
 from rollout_controller.istio.rule_conflict_findings import rule_conflict_findings
@@ -158,6 +159,7 @@ def _route_findings(
     known: Inventory, service: Json, managed: ManagedService, field: str
 ) -> Iterator[Finding]:
     yield from virtual_service_findings(known.routing, service, managed, known.host, field)
+    yield from regex_findings(service)
     yield from shadow_findings(known, service)
     yield from pin_shadow_findings(known, service)
     yield from destination_findings(known, service)
