@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rollout_controller.core.model import Finding
@@ -34,7 +34,7 @@ def shadow_findings(known: Inventory, service: Json) -> Iterator[Finding]:
         obj, path = titled(VIRTUAL_SERVICE, service), f"spec.http[{index}]"
         who = " and ".join(named_route(i, http[i]) for i in above)
         verb = "takes" if len(above) == 1 else "take"
-        fix = f"Move {named_route(index, route)} above spec.http[{above[0]}], or narrow the match there."
+        fix = _fix(http, index, above, bound)
         if index in managed and not managed.issuperset(above):
             sentence = f"{who} {verb} all requests of this route, so its weights move nobody"
             yield error(SHADOWED_ROUTE, obj, path, sentence, fix)
@@ -63,8 +63,33 @@ def pin_shadow_findings(known: Inventory, service: Json) -> Iterator[Finding]:
                 f"spec.http[{index}]",
                 f"{named_route(first, http[first])} takes requests that the Rollout's header pins send to the"
                 " canary here, so they do not reach it",
-                f"Move {named_route(index, http[index])} above spec.http[{first}], or pin another header.",
+                f"{_pin_fix(known, http, index, first, bound)}, or pin another header.",
             )
+
+
+def _fix(http: Sequence[Json], index: int, above: Sequence[int], bound: Sequence[str]) -> str:
+    if _may_move(http, index, above[0], bound):
+        return (
+            f"Move {named_route(index, http[index])} above spec.http[{above[0]}], or narrow the match there."
+        )
+    who = " and ".join(named_route(i, http[i]) for i in above)
+    them, their = ("it", "its") if len(above) == 1 else ("them", "their")
+    return f"Narrow the match of {who}: above {them} this route would take all of {their} requests."
+
+
+def _pin_fix(known: Inventory, http: Sequence[Json], index: int, first: int, bound: Sequence[str]) -> str:
+    if _may_move(http, index, first, bound):
+        return f"Move {named_route(index, http[index])} above spec.http[{first}]"
+    headers = dict.fromkeys(match.name for pin in known.header_pins for match in pin)
+    return f"Exclude {', '.join(headers)} in the match of {named_route(first, http[first])} by withoutHeaders"
+
+
+def _may_move(http: Sequence[Json], index: int, to: int, bound: Sequence[str]) -> bool:
+    """Whether every route that gets requests now still gets some with the one at `index` moved up to `to`."""
+    moved = [*http[:to], http[index], *http[to:index], *http[index + 1 :]]
+    before = [bool(takers(http, i, bound)) for i in range(to, index) if not is_own(http[i])]
+    after = [bool(takers(moved, i + 1, bound)) for i in range(to, index) if not is_own(http[i])]
+    return before == after
 
 
 def _pinned(known: Inventory, route: Json) -> list[Json]:

@@ -34,9 +34,22 @@ def test_a_good_world_has_no_findings() -> None:
 def test_a_managed_route_below_one_that_takes_everything_is_an_error() -> None:
     assert told(routing=NAMED, virtual_services=routed(elsewhere("all"), primary())) == [
         'error ShadowedRoute: VirtualService shop/web spec.http[1]: spec.http[0] ("all") takes all requests'
-        ' of this route, so its weights move nobody. Move spec.http[1] ("primary") above spec.http[0], or'
-        " narrow the match there."
+        ' of this route, so its weights move nobody. Narrow the match of spec.http[0] ("all"): above it this'
+        " route would take all of its requests."
     ]
+
+
+def test_moving_a_route_is_advised_only_where_the_others_keep_requests() -> None:
+    narrow = primary(match=[{**PAY[0], **BETA[0]}])
+    [finding] = told(routing=NAMED, virtual_services=routed(elsewhere("all", match=PAY), narrow))
+    assert finding.endswith('Move spec.http[1] ("primary") above spec.http[0], or narrow the match there.')
+    # `pay` would get nothing any more once a route for everything stands above it.
+    [finding] = told(
+        routing=NAMED, virtual_services=routed(elsewhere("all"), elsewhere("pay", match=PAY), primary())
+    )[1:]
+    assert finding.endswith(
+        'Narrow the match of spec.http[0] ("all"): above it this route would take all of its requests.'
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,8 +91,8 @@ def test_a_route_above_that_takes_pinned_requests_is_told() -> None:
     found = told(header_pins=PINS, virtual_services=routed(elsewhere("beta", match=CANARY), half(100, 0)))
     assert found == [
         'warning ShadowedPin: VirtualService shop/web spec.http[1]: spec.http[0] ("beta") takes requests that'
-        " the Rollout's header pins send to the canary here, so they do not reach it. Move spec.http[1] above"
-        " spec.http[0], or pin another header."
+        " the Rollout's header pins send to the canary here, so they do not reach it. Exclude x-canary in the"
+        ' match of spec.http[0] ("beta") by withoutHeaders, or pin another header.'
     ]
 
 
@@ -98,6 +111,17 @@ def test_pinned_requests_are_taken_by_routes_of_others_that_take_all_of_them(
     above: Json, found: list[str]
 ) -> None:
     assert codes(header_pins=PINS, virtual_services=routed(above, half(100, 0))) == found
+
+
+@pytest.mark.parametrize("match", [None, [{"uri": {"prefix": "/"}}], [{"headers": {"x-canary": {}}}]])
+def test_a_pin_below_a_route_that_the_managed_one_would_take_is_advised_to_be_excluded_there(
+    match: list[Json] | None,
+) -> None:
+    ours = {**half(100, 0), **({} if match is None else {"match": match})}
+    [finding] = told(header_pins=PINS, virtual_services=routed(elsewhere("beta", match=CANARY), ours))
+    assert finding.endswith(
+        'Exclude x-canary in the match of spec.http[0] ("beta") by withoutHeaders, or pin another header.'
+    )
 
 
 # -- other VirtualServices -------------------------------------------------------------------------------
