@@ -232,6 +232,7 @@ def _inventory(rollout: Manifest, spec: RolloutSpec, beside: _Beside) -> Invento
         stages=stages,
         header_pins=header_pins,
         at_rest=at_rest,
+        rollback_window=spec.rollback_window,
         window=spec.analysis.window,
         deployment=one if routing.deployments is None else None,
         sides=(sides[0], sides[1]),

@@ -38,6 +38,7 @@ def take_inventory(
         stages=stages,
         header_pins=header_pins,
         at_rest=at_rest,
+        rollback_window=policy.rollback_window if policy is not None else 0,
         window=analysis.window if analysis is not None else None,
         scrape=scrape,
         deployment=snapshot.deployment,

@@ -48,7 +48,8 @@ class Inventory:
     that is not there does not exist, unless its part is in `unread`. Of the other kinds only what is known is
     judged. `pods` are the Deployment's, of every version; `serving` the ready pods behind our Service,
     whosever they are, None unless all of them are known. `stages`, `header_pins` and `window` are the
-    Rollout's or, of a release that runs, those it began with; `at_rest` says that none runs. `scrape` is the
+    Rollout's or, of a release that runs, those it began with; `at_rest` says that none runs;
+    `rollback_window` is how many earlier versions the Rollout would know again. `scrape` is the
     interval of Prometheus' scrapes, None while it is not known. Where two Deployments serve in turn, `sides`
     are the serving and the idle one, and there is no `deployment`.
     """
@@ -58,6 +59,7 @@ class Inventory:
     stages: tuple[Stage, ...] = ()
     header_pins: tuple[HeaderPin, ...] = ()
     at_rest: bool = True
+    rollback_window: int = 0
     window: timedelta | None = None
     scrape: timedelta | None = None
     deployment: Json | None = None

@@ -8,17 +8,35 @@ from typing import Final
 from rollout_controller.core.model import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.core.stages import need
-from rollout_controller.istio.finding import DESTINATION_RULE, VIRTUAL_SERVICE, title, titled, warning
+from rollout_controller.istio.finding import DESTINATION_RULE, VIRTUAL_SERVICE, guess, title, titled, warning
 from rollout_controller.istio.inventory import Inventory
 from rollout_controller.istio.routing import http_routes
 
 RETRIES_MULTIPLY_LOAD: Final = "RetriesMultiplyLoad"
+UNKNOWN_RETRY_CONDITION: Final = "UnknownRetryCondition"
 CANARY_MAY_BE_EJECTED: Final = "CanaryMayBeEjected"
 
 USUAL_ATTEMPTS: Final = 2
 """How often Istio repeats a request where a route says nothing of retries: that goes without saying."""
 _UNSEEN: Final = frozenset({"connect-failure", "refused-stream"})
 """Conditions of `retryOn` under which the pod that failed has not worked on the request."""
+_CONDITIONS: Final = _UNSEEN | {
+    "5xx",
+    "gateway-error",
+    "reset",
+    "reset-before-request",
+    "retriable-4xx",
+    "retriable-status-codes",
+    "retriable-headers",
+    "envoy-ratelimited",
+    "http3-post-connect-failure",
+    "cancelled",
+    "deadline-exceeded",
+    "internal",
+    "resource-exhausted",
+    "unavailable",
+}
+"""The conditions that Istio knows, beside status codes."""
 
 
 def retry_findings(known: Inventory, service: Json) -> Iterator[Finding]:
@@ -26,6 +44,7 @@ def retry_findings(known: Inventory, service: Json) -> Iterator[Finding]:
     http = dict(http_routes(service))
     for route in known.managed_http(service):
         retries = http[route.index].get("retries") or {}
+        yield from _condition_findings(service, route.index, retries)
         attempts = retries.get("attempts") or 0
         if attempts > USUAL_ATTEMPTS and not _only_unseen(retries.get("retryOn") or ""):
             yield warning(
@@ -36,6 +55,20 @@ def retry_findings(known: Inventory, service: Json) -> Iterator[Finding]:
                 f"{_at_largest(known, attempts)}",
                 f"Set it to {USUAL_ATTEMPTS} or less, or let retryOn be connect-failure,refused-stream: these"
                 " requests the canary has not seen yet.",
+            )
+
+
+def _condition_findings(service: Json, index: int, retries: Json) -> Iterator[Finding]:
+    """Conditions of `retryOn` that Istio does not know; an older one than today's may let them pass."""
+    for condition in str(retries.get("retryOn") or "").split(","):
+        name = condition.strip()
+        if name and name not in _CONDITIONS and not (name.isdigit() and len(name) == 3):
+            yield warning(
+                UNKNOWN_RETRY_CONDITION,
+                titled(VIRTUAL_SERVICE, service),
+                f"spec.http[{index}].retries.retryOn",
+                f'there is no condition "{name}", so nothing is repeated for it',
+                f"{guess(name, sorted(_CONDITIONS))}Correct or remove it.",
             )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from rollout_controller.core.model import Finding, Part
 from rollout_controller.core.patch import Json
-from rollout_controller.istio.analysis_findings import window_findings
+from rollout_controller.istio.analysis_findings import judged_findings, window_findings
 from rollout_controller.istio.conflict_findings import conflict_findings
 from rollout_controller.istio.coverage import share_findings, unrouted_findings
 from rollout_controller.istio.finding import (
@@ -34,8 +34,10 @@ from rollout_controller.istio.manager_findings import (
     selector_manager_findings,
 )
 from rollout_controller.istio.mtls_findings import mtls_findings
+from rollout_controller.istio.port_findings import port_findings
 from rollout_controller.istio.proxy_findings import proxy_findings
 from rollout_controller.istio.regex_findings import regex_findings
+from rollout_controller.istio.rollback_findings import rollback_findings
 from rollout_controller.istio.route_findings import virtual_service_findings
 from rollout_controller.istio.routing import ManagedService, Side
 from rollout_controller.istio.rule_conflict_findings import rule_conflict_findings
@@ -75,6 +77,7 @@ def _findings(known: Inventory) -> Iterator[Finding]:
     elif Part.DESTINATION_RULE not in known.unread:
         field = "spec.traffic.istio.destinationRule.name"
         yield _missing(known, MISSING_DESTINATION_RULE, DESTINATION_RULE, routing.destination_rule, field)
+    yield from port_findings(known)
     for index, managed in enumerate(routing.virtual_services):
         field = f"spec.traffic.istio.virtualServices[{index}]"
         service = known.virtual_services.get(managed.name)
@@ -97,6 +100,7 @@ def _findings(known: Inventory) -> Iterator[Finding]:
         at_rest=known.at_rest,
     )
     yield from window_findings(known)
+    yield from judged_findings(known)
 
 
 def _by_deployment(known: Inventory) -> list[Inventory]:
@@ -141,6 +145,7 @@ def _deployment_findings(known: Inventory, deployment: Json) -> Iterator[Finding
         )
     yield from proxy_findings(known)
     yield from scaling_findings(known)
+    yield from rollback_findings(known, deployment)
 
 
 def _subset_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
