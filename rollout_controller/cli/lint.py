@@ -6,44 +6,34 @@ that a Rollout names, and that are not there, are told as not checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Final
 
-from rollout_controller.api.names import API_VERSION, GROUP, KIND
 from rollout_controller.api.parse import SpecError, parse_spec
 from rollout_controller.api.spec import RolloutSpec
-from rollout_controller.cli.manifests import Manifest
+from rollout_controller.cli.forms import GROUPS, NAMELESS, form_findings, is_rollout, title_of
+from rollout_controller.cli.manifests import Manifest, Manifests
 from rollout_controller.controller.inventory import in_force
 from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.status import facts_of
 from rollout_controller.core.model import Finding, Part
+from rollout_controller.core.ownership import ownership
 from rollout_controller.core.patch import Json
-from rollout_controller.core.spec_findings import UNKNOWN_FIELD, spec_findings
+from rollout_controller.core.spec_findings import spec_findings
 from rollout_controller.istio import Inventory, Known, Routing, preflight
 from rollout_controller.istio.finding import error, guess, warning
 from rollout_controller.istio.gateway_findings import MESH, gateways_of
 from rollout_controller.istio.routing import Side
-from rollout_controller.istio.shapes import WRONG_TYPE, shape_findings
+from rollout_controller.istio.shapes import WRONG_TYPE
 from rollout_controller.istio.sides import oriented
 
 NOT_AMONG_FILES: Final = "NotAmongFiles"
-UNKNOWN_VERSION: Final = "UnknownVersion"
-NAMELESS: Final = "Nameless"
+GIVEN_TWICE: Final = "GivenTwice"
+NOT_AN_OBJECT: Final = "NotAnObject"
 
-_GROUPS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {
-        "": frozenset({"Service", "Namespace"}),
-        "apps": frozenset({"Deployment"}),
-        "autoscaling": frozenset({"HorizontalPodAutoscaler"}),
-        "networking.istio.io": frozenset({"VirtualService", "DestinationRule", "Gateway", "ServiceEntry"}),
-        "security.istio.io": frozenset({"PeerAuthentication"}),
-    }
-)
-"""The kinds that are looked at, by their API group."""
-_TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+_DEFAULT: Final = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,65 +58,65 @@ class Linting:
         return sum(report.finding.severity == severity for report in self.reports)
 
 
-def lint(manifests: Sequence[Manifest], namespace: str, scrape: timedelta | None = None) -> Linting:
-    """Findings about all Rollouts among these objects. `namespace` is that of objects which name none."""
-    reports: list[Report] = []
+def lint(read: Manifests, namespace: str | None = None, scrape: timedelta | None = None) -> Linting:
+    """Findings about all Rollouts among these objects.
+
+    `namespace` is that of objects which name none; without it they are beside every Rollout.
+    """
+    reports = [
+        Report(s.file, s.line, Finding(NOT_AN_OBJECT, s.severity, s.title, s.path, s.sentence, s.fix))
+        for s in read.strays
+    ]
     sound: list[Manifest] = []
-    for manifest in manifests:
-        found = list(_form_findings(manifest, namespace))
+    for manifest in read.objects:
+        found = list(form_findings(manifest, namespace or _DEFAULT))
         reports += [Report(manifest.file, manifest.line(f.path), f) for f in found]
         if not any(finding.code in {WRONG_TYPE, NAMELESS} for finding in found):
             sound.append(manifest)
-    rollouts = [manifest for manifest in sound if _is_rollout(manifest)]
+    reports += _twice(read, namespace)
+    rollouts = [manifest for manifest in sound if is_rollout(manifest)]
     for rollout in rollouts:
         reports += _rollout_reports(rollout, sound, namespace, scrape)
-    files = list(dict.fromkeys(manifest.file for manifest in manifests))
+        reports += _rival_reports(rollout, rollouts, namespace or _DEFAULT)
+    files = list(dict.fromkeys([m.file for m in read.objects] + [s.file for s in read.strays]))
     ordered = sorted(dict.fromkeys(reports), key=lambda r: (files.index(r.file), r.line))
-    return Linting(tuple(ordered), sum(map(_is_rollout, manifests)), len(files))
+    return Linting(tuple(ordered), sum(map(is_rollout, read.objects)), len(files))
 
 
-def _is_rollout(manifest: Manifest) -> bool:
-    return manifest.group == GROUP and manifest.kind == KIND
+def _twice(read: Manifests, namespace: str | None) -> Iterator[Report]:
+    """Objects that stand in two places, of which one is lost: whichever is applied first."""
+    seen: dict[tuple[str, str, str | None, str], Manifest] = {}
+    for one in read.objects:
+        known = is_rollout(one) or one.kind in GROUPS.get(one.group, ())
+        key = (one.group, one.kind, one.namespace or namespace, one.name)
+        before = seen.setdefault(key, one)
+        if before is one or not known or not one.name or not read.together(before.file, one.file):
+            continue
+        sentence = f"it stands in {before.file}:{before.line('')} as well, and the one applied last counts"
+        found = error(GIVEN_TWICE, title_of(one, namespace or _DEFAULT), "", sentence, "Keep one of the two.")
+        yield Report(one.file, one.line(""), found)
 
 
-def _title(manifest: Manifest, namespace: str) -> str:
-    return f"{manifest.kind} {manifest.namespace or namespace}/{manifest.name}"
-
-
-def _form_findings(manifest: Manifest, namespace: str) -> Iterator[Finding]:
-    """Findings about the form of an object, whatever stands beside it."""
-    title, obj = _title(manifest, namespace), manifest.obj
-    ours = manifest.group == GROUP
-    if not ours and manifest.kind not in _GROUPS.get(manifest.group, ()):
-        return
-    if not isinstance(obj.get("metadata") or {}, dict):
-        found = f"expected a mapping, found {obj['metadata']!r}"
-        yield error(WRONG_TYPE, title, "metadata", found, "Correct it.")
-        return
-    if not manifest.name and not manifest.metadata.get("generateName"):
-        yield error(NAMELESS, title, "metadata.name", "there is no name", "Give it one.")
-    if not ours:
-        yield from shape_findings(manifest.kind, title, obj)
-        return
-    if obj["apiVersion"] != API_VERSION or manifest.kind != KIND:
-        found = f"expected {API_VERSION} {KIND}, found {obj['apiVersion']} {manifest.kind}"
-        yield error(UNKNOWN_VERSION, title, "apiVersion", found, "Correct apiVersion and kind.")
-    for field in obj.keys() - _TOP:
-        meant = guess(str(field), _TOP)
-        yield error(UNKNOWN_FIELD, title, str(field), "there is no such field", f"{meant}Remove it.")
+def _rival_reports(rollout: Manifest, rollouts: Sequence[Manifest], default: str) -> Iterator[Report]:
+    """What another Rollout of the same namespace claims as well."""
+    home = rollout.namespace or default
+    others = [_placed(one, default) for one in rollouts if (one.namespace or default) == home]
+    for finding in ownership(_placed(rollout, default), others).findings:
+        yield Report(rollout.file, rollout.line(finding.path), finding)
 
 
 def _rollout_reports(
-    rollout: Manifest, manifests: Sequence[Manifest], default: str, scrape: timedelta | None
+    rollout: Manifest, manifests: Sequence[Manifest], given: str | None, scrape: timedelta | None
 ) -> Iterator[Report]:
-    title, namespace = _title(rollout, default), rollout.namespace or default
+    namespace = rollout.namespace or given or _DEFAULT
+    title = title_of(rollout, namespace)
     try:
         spec = parse_spec(rollout.obj.get("spec") or {})
     except SpecError as wrong:
         for finding in spec_findings(title, wrong):
             yield Report(rollout.file, rollout.line(finding.path), finding)
         return
-    beside = _Beside(namespace, manifests)
+    beside = _Beside(namespace, manifests, given or namespace)
     known = _inventory(rollout, spec, beside)
     for finding in (*_not_among(title, known, beside), *preflight(replace(known, scrape=scrape))):
         place = rollout if finding.object == title else beside.origin(finding.object)
@@ -135,17 +125,18 @@ def _rollout_reports(
 
 
 class _Beside:
-    """The objects beside a Rollout: those of its namespace, and those that name none."""
+    """The objects beside a Rollout. `default` is the namespace of those that name none."""
 
-    def __init__(self, namespace: str, manifests: Sequence[Manifest]) -> None:
+    def __init__(self, namespace: str, manifests: Sequence[Manifest], default: str) -> None:
         self.namespace = namespace
+        self._default = default
         # One that names the namespace counts before one that names none.
         self._manifests = sorted(manifests, key=lambda manifest: manifest.namespace is None)
 
     def of(self, kind: str) -> list[Json]:
         """The objects of a kind, of every namespace, each with its namespace."""
-        found = [m for m in self._manifests if m.kind == kind and m.kind in _GROUPS.get(m.group, ())]
-        return [_placed(m, self.namespace) for m in found]
+        found = [m for m in self._manifests if m.kind == kind and m.kind in GROUPS.get(m.group, ())]
+        return [_placed(m, self._default) for m in found]
 
     def get(self, kind: str, name: str) -> Json | None:
         """The object of the Rollout's namespace that has this name."""
@@ -156,8 +147,9 @@ class _Beside:
         return Known(tuple(self.of(kind))).names(self.namespace)
 
     def origin(self, title: str) -> Manifest | None:
-        """Where an object stands that a finding names like `Service shop/web`."""
-        return next((m for m in self._manifests if _title(m, self.namespace) == title), None)
+        """Where an object stands that a finding names like `Service shop/web`; of several the first one."""
+        first = title.partition(", ")[0]
+        return next((m for m in self._manifests if title_of(m, self._default) == first), None)
 
 
 def _placed(manifest: Manifest, namespace: str) -> Json:

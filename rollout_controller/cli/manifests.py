@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 
@@ -15,6 +15,8 @@ from rollout_controller.core.patch import Json
 STDIN: Final = "-"
 _SUFFIXES: Final = frozenset({".yaml", ".yml"})
 _KUSTOMIZATIONS: Final = frozenset({"kustomization.yaml", "kustomization.yml"})
+_NO_OBJECTS: Final = _KUSTOMIZATIONS | {"Chart.yaml", "values.yaml", "values.yml"}
+"""Files of kustomize and helm, which say things of other files."""
 _STEP: Final = re.compile(r'\.?([^.\[\]]+)|\[(\d+)\]|\["([^"]*)"\]')
 
 
@@ -61,6 +63,34 @@ class Manifest:
         return line + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A document that is no object, though it should be one: what it is called, and what is wrong with it."""
+
+    file: str
+    line: int
+    title: str
+    path: str
+    sentence: str
+    fix: str
+    severity: Literal["error", "warning"] = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """All that the files say. `resources` are, by folder, the files that its kustomization lists."""
+
+    objects: tuple[Manifest, ...]
+    strays: tuple[Stray, ...] = ()
+    resources: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def together(self, one: str, other: str) -> bool:
+        """Whether what these files hold is applied side by side: no patch, and no other overlay."""
+        listed = all(f in self.resources.get(_folder(f), (f,)) for f in (one, other))
+        kustomized = {_folder(f) for f in (one, other)} & self.resources.keys()
+        return listed and (not kustomized or _folder(one) == _folder(other))
+
+
 def _member(node: yaml.Node, key: str) -> tuple[int, yaml.Node] | None:
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
     return next(((k.start_mark.line, v) for k, v in pairs if k.value == key), None)
@@ -81,29 +111,72 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def read_manifests(inputs: Sequence[str], stdin: Iterable[str] = ()) -> list[Manifest]:
+def read_manifests(inputs: Sequence[str], stdin: Iterable[str] = ()) -> Manifests:
     """All objects in these files and directories (`-` is `stdin`). Raises Unusable for all that is wrong.
 
-    A directory is read with all below it, but for names that begin with a dot. Documents that are no objects
-    (without apiVersion and kind, such as values of a chart) are passed over, kustomizations are heeded.
+    A directory is read with all below it, but for names that begin with a dot. Mappings that do not look like
+    an object, such as values of a chart and patches, are passed over; kustomizations are heeded.
     """
     wrong: list[str] = []
     documents: list[tuple[str, yaml.Node, Any]] = []
+    strays: list[Stray] = []
+    read: set[str] = set()
     for name in dict.fromkeys(inputs):
         try:
             for file in _files(name):
+                if str(Path(file).resolve()) in read:
+                    continue
+                read.add(str(Path(file).resolve()))
                 text = "".join(stdin) if file == STDIN else _text(file)
-                documents += [(file, node, value) for node, value in _documents(file, text)]
+                found = [(file, node, value) for node, value in _documents(file, text) if value is not None]
+                documents += found
+                if not found and Path(file).name not in _NO_OBJECTS:
+                    strays.append(_empty(file, text, named=file == name))
         except Unusable as problem:
             wrong.append(str(problem))
     if wrong:
         raise Unusable("\n".join(wrong))
     places = _places(documents)
-    return [
-        Manifest(file, obj, _metadata(obj).get("namespace") or places.get(_folder(file)), node)
-        for file, root, value in documents
-        for node, obj in _objects(root, value)
-    ]
+    objects = []
+    for file, root, value in documents:
+        for node, part in _parts(root, value):
+            if _is_object(part):
+                place = _metadata(part).get("namespace") or places.get(_folder(file))
+                objects.append(Manifest(file, part, str(place) if place else None, node))
+            elif Path(file).name not in _NO_OBJECTS:
+                strays += _stray(file, node.start_mark.line + 1, part)
+    return Manifests(tuple(objects), tuple(strays), _resources(documents))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value.get("apiVersion")) and bool(value.get("kind"))
+
+
+def _empty(file: str, text: str, *, named: bool) -> Stray:
+    """A file without a document; one of a directory that has nothing but comments may well be meant so."""
+    severity: Literal["error", "warning"] = "error" if named or not text.strip() else "warning"
+    what = "nothing but comments" if text.strip() else "empty"
+    hint = "See why the command before printed nothing." if file == STDIN else "Fill it, or remove it."
+    return Stray(file, 1, "File", "", f"it is {what}, so there is nothing to check", hint, severity)
+
+
+def _stray(file: str, line: int, value: Any) -> Iterator[Stray]:
+    """What is wrong with a document that is no object; nothing if it need not be one."""
+    if not isinstance(value, dict):
+        patch = isinstance(value, list) and value and all(isinstance(v, dict) and "op" in v for v in value)
+        if not patch:
+            what = "a list" if isinstance(value, list) else f"the single value {value!r}"
+            fix = "Write a mapping with apiVersion and kind; several are divided by ---."
+            yield Stray(file, line, "Document", "", f"expected an object, found {what}", fix)
+        return
+    name = _metadata(value).get("name")
+    given = [str(value[key]) for key in ("apiVersion", "kind") if value.get(key)]
+    if not given and not name:
+        return
+    for key, like in (("apiVersion", "apps/v1"), ("kind", "Deployment")):
+        if not value.get(key):
+            title = " ".join([*given, *([str(name)] if name else [])])
+            yield Stray(file, line, title, key, "there is none, so it is no object", f"Add it, like {like}.")
 
 
 def _files(name: str) -> list[str]:
@@ -143,19 +216,28 @@ def _documents(file: str, text: str) -> Iterator[tuple[yaml.Node, Any]]:
         loader.dispose()
 
 
-def _objects(node: yaml.Node, value: Any) -> Iterator[tuple[yaml.Node, Json]]:
-    """The objects of a document: itself, or the items of a List."""
-    if not isinstance(value, dict) or not value.get("apiVersion") or not value.get("kind"):
-        return
-    items = value.get("items")
-    if str(value["kind"]).endswith("List") and isinstance(items, list):
+def _parts(node: yaml.Node, value: Any) -> Iterator[tuple[yaml.Node, Any]]:
+    """What a document consists of: itself, or the items of a List."""
+    items = value.get("items") if _is_object(value) else None
+    if items is not None and str(value["kind"]).endswith("List") and isinstance(items, list):
         found = _member(node, "items")
         for index, item in enumerate(items):
             below = _entry(found[1], index) if found is not None else None
             if below is not None:
-                yield from _objects(below[1], item)
+                yield from _parts(below[1], item)
     else:
         yield node, value
+
+
+def _resources(documents: Iterable[tuple[str, yaml.Node, Any]]) -> dict[str, frozenset[str]]:
+    """By folder with a kustomization: the files that it lists as resources."""
+    return {
+        _folder(file): frozenset(
+            str(Path(_folder(file)) / one) for one in value.get("resources") or () if isinstance(one, str)
+        )
+        for file, _, value in documents
+        if Path(file).name in _KUSTOMIZATIONS and isinstance(value, dict)
+    }
 
 
 def _places(documents: Iterable[tuple[str, yaml.Node, Any]]) -> dict[str, str]:

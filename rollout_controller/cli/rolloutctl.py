@@ -32,12 +32,14 @@ examples:
   kustomize build overlays/prod | rolloutctl lint -
   helm template shop ./chart | rolloutctl lint -n shop -
   rolloutctl lint -o json k8s/ | jq '.[] | select(.severity == "error")'
-  kubectl get rlt,vs,dr,deploy,svc,gw -o yaml | rolloutctl lint --scrape-interval 30s -
+  kubectl get rlt,vs,dr,deploy,svc,gw -o yaml --show-managed-fields | rolloutctl lint --scrape-interval 30s -
+                                                    with the managed fields: who owns what (OwnedByGitOps)
 
 Each finding has file and line, severity and code, the object and field, what is wrong, and what to do. Errors
 would hurt users, or keep a release from being moved or judged; warnings are worth knowing.
 
-Exit status: 0 without errors (warnings alone included), 1 with errors, 2 if input or flags cannot be used.
+Exit status: 0 without errors (warnings alone included), 1 with errors, 2 if input or flags cannot be used or
+there is no Rollout in the files.
 """
 
 
@@ -56,7 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     found = lint(manifests, given.namespace, scrape)
     print(as_json(found) if given.output == "json" else as_text(found))
-    return 1 if found.count("error") else 0
+    if found.count("error"):
+        return 1
+    if not found.rollouts:
+        print("rolloutctl: no Rollout in these files: give its file as well", file=sys.stderr)
+        return 2
+    return 0
 
 
 def as_text(found: Linting) -> str:
@@ -119,9 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     linting.add_argument(
         "-n",
         "--namespace",
-        default="default",
+        default=None,
         metavar="NAMESPACE",
-        help="namespace of objects that name none; default: default",
+        help="namespace of objects that name none; default: that of the Rollout which they are looked at for,"
+        " or default",
     )
     linting.add_argument(
         "--scrape-interval",

@@ -93,7 +93,7 @@ def ownership(
     rivals = sorted((r for r in found if _name(r[0]) != _name(rollout)), key=lambda rival: _age(rival[0]))
     older = [(other, shared) for other, shared in rivals if _age(other) < me]
     marked = [other for other, _ in rivals if bears_marks(other)]
-    findings = [_claimed(rollout, _name(other), shared) for other, shared in older]
+    findings = [_claimed(rollout, other, shared) for other, shared in older]
     if not older:
         findings = [_not_let_go(other) for other in marked]
     return Ownership(
@@ -105,7 +105,7 @@ def ownership(
 
 def bears_marks(rollout: Json) -> bool:
     """Whether something of its release may be in mesh and cluster: our finalizer is on it just as long."""
-    return names.FINALIZER in (rollout["metadata"].get("finalizers") or ())
+    return names.FINALIZER in _listed(rollout["metadata"], "finalizers")
 
 
 def claims_of(rollout: Json) -> Claims:
@@ -145,14 +145,21 @@ def _chosen(service: Mapping[str, Any]) -> frozenset[str] | None:
     return frozenset(found) or None
 
 
-def _claimed(rollout: Json, owner: str, claim: Claim) -> Finding:
+def _claimed(rollout: Json, other: Json, claim: Claim) -> Finding:
+    """Objects that were never created, as in files, have no age yet."""
+    owner = _name(other)
+    both = f"{claim.what} belongs to Rollout {owner}, which claims it as well and is older"
+    then = f"; this one begins once {owner} has let go"
+    if not all(one["metadata"].get("creationTimestamp") for one in (rollout, other)):
+        both = f"Rollout {owner} claims {claim.what} as well, and only the one that is created first gets it"
+        then = ""
     return Finding(
         code=CLAIMED,
         severity="error",
         object=f"Rollout {rollout['metadata'].get('namespace')}/{_name(rollout)}",
         path=claim.path,
-        sentence=f"{claim.what} belongs to Rollout {owner}, which claims it as well and is older",
-        fix=f"Delete one of the two, or name {claim.instead}; this one begins once {owner} has let go.",
+        sentence=both,
+        fix=f"Delete one of the two, or name {claim.instead}{then}.",
     )
 
 

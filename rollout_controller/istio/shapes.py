@@ -71,6 +71,17 @@ _LAYER4: Final = Each(
     Fields({"match": Each(Fields({"port": NUMBER, "sniHosts": _STRINGS})), "route": _ROUTE}, exact=True)
 )
 """Tls and tcp routes: neither has a name."""
+_RETRIES: Final = Fields(
+    {
+        "attempts": NUMBER,
+        "perTryTimeout": STRING,
+        "retryOn": STRING,
+        "retryRemoteLocalities": FLAG,
+        "retryIgnorePreviousHosts": FLAG,
+        "backoff": STRING,
+    },
+    exact=True,
+)
 _HTTP: Final = Fields(
     {
         "name": STRING,
@@ -81,7 +92,7 @@ _HTTP: Final = Fields(
         "delegate": _MAP,
         "rewrite": _MAP,
         "timeout": STRING,
-        "retries": Fields({"attempts": NUMBER, "retryOn": STRING}),
+        "retries": _RETRIES,
         "fault": _MAP,
         "mirror": _TARGET,
         "mirrors": Each(Fields({"destination": _TARGET, "percentage": _MAP})),
@@ -92,14 +103,50 @@ _HTTP: Final = Fields(
     },
     exact=True,
 )
+_TLS: Final = Fields(
+    {
+        "mode": STRING,
+        "clientCertificate": STRING,
+        "privateKey": STRING,
+        "caCertificates": STRING,
+        "credentialName": STRING,
+        "subjectAltNames": _STRINGS,
+        "sni": STRING,
+        "insecureSkipVerify": FLAG,
+        "caCrl": STRING,
+    },
+    exact=True,
+)
+_OUTLIERS: Final = Fields(
+    {
+        "consecutiveErrors": NUMBER,
+        "splitExternalLocalOriginErrors": FLAG,
+        "consecutiveLocalOriginFailures": NUMBER,
+        "consecutiveGatewayErrors": NUMBER,
+        "consecutive5xxErrors": NUMBER,
+        "interval": STRING,
+        "baseEjectionTime": STRING,
+        "maxEjectionPercent": NUMBER,
+        "minHealthPercent": NUMBER,
+        "outlierDetectionHttpErrorCodes": Each(NUMBER),
+    },
+    exact=True,
+)
+_OF_PORT: Final = {
+    "loadBalancer": _MAP,
+    "connectionPool": _MAP,
+    "outlierDetection": _OUTLIERS,
+    "tls": _TLS,
+}
 _POLICY: Final = Fields(
     {
-        "tls": Fields({"mode": STRING}),
-        "portLevelSettings": Each(Fields({"tls": Fields({"mode": STRING})})),
-        "outlierDetection": Fields(
-            {"maxEjectionPercent": NUMBER, "minHealthPercent": NUMBER, "consecutive5xxErrors": NUMBER}
-        ),
-    }
+        **_OF_PORT,
+        "portLevelSettings": Each(Fields({**_OF_PORT, "port": _MAP}, exact=True)),
+        "tunnel": _MAP,
+        "proxyProtocol": _MAP,
+        "retryBudget": _MAP,
+    },
+    exact=True,
 )
 _SUBSET: Final = Fields({"name": STRING, "labels": _LABELS, "trafficPolicy": _POLICY}, closed=True)
 _TEMPLATE: Final = Fields({"metadata": _METADATA, "spec": _MAP})
@@ -131,10 +178,22 @@ SHAPES: Final[Mapping[str, Fields]] = {
             "replicas": NUMBER,
             "selector": _SELECTOR,
             "template": _TEMPLATE,
-            "strategy": Fields({"type": STRING}),
+            "strategy": Fields({"type": STRING, "rollingUpdate": _MAP}, exact=True),
+            "minReadySeconds": NUMBER,
+            "revisionHistoryLimit": NUMBER,
+            "paused": FLAG,
+            "progressDeadlineSeconds": NUMBER,
+        },
+        exact=True,
+    ),
+    "Service": Fields(
+        {
+            "selector": _LABELS,
+            "ports": Each(
+                Fields({"name": STRING, "appProtocol": STRING, "protocol": STRING, "port": NUMBER})
+            ),
         }
     ),
-    "Service": Fields({"selector": _LABELS}),
     "Gateway": Fields({"servers": Each(Fields({"hosts": _STRINGS}))}),
     "ServiceEntry": Fields({"hosts": _STRINGS}),
     "PeerAuthentication": Fields(

@@ -152,6 +152,7 @@ def codes() -> set[str]:
         import_module(n)
         for n in (
             *names,
+            "rollout_controller.cli.forms",
             "rollout_controller.cli.lint",
             "rollout_controller.core.model",
             "rollout_controller.core.ownership",

@@ -193,10 +193,16 @@ def test_directories_are_read_with_all_below_but_for_hidden_ones(shell: Shell) -
     assert "1 Rollout in 2 files" in out
 
 
-def test_files_without_a_rollout_are_no_error_but_say_so(shell: Shell) -> None:
+def test_files_without_a_rollout_do_not_look_like_a_success(shell: Shell) -> None:
     shell.write(vs_yaml=SERVICE)
-    assert shell.run()[0] == "no Rollout in 1 file, so nothing was judged as one: nothing found\n"
-    assert shell.status == 0
+    assert shell.run() == (
+        "no Rollout in 1 file, so nothing was judged as one: nothing found\n",
+        "rolloutctl: no Rollout in these files: give its file as well\n",
+    )
+    assert shell.status == 2
+    shell.write(vs_yaml=SERVICE.replace("weight: 100", "wieght: 100"))
+    shell.run()
+    assert shell.status == 1
 
 
 def test_argos_rollouts_are_somebody_elses(shell: Shell) -> None:
