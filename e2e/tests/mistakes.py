@@ -39,11 +39,6 @@ def shadowed(manifests: Manifests) -> None:
     routes.insert(0, {"name": "all", "route": [{"destination": {"host": "other.example.com"}}]})
 
 
-def labelled_template(manifests: Manifests) -> None:
-    having("DestinationRule", "spec.subsets.0.labels.version", "v1")(manifests)
-    having("Deployment", "spec.template.metadata.labels.version", "v1")(manifests)
-
-
 @dataclass(frozen=True)
 class Case:
     """A mistake, and what is told of it: words of the message, which holds object, field, reason and cure."""
@@ -119,15 +114,6 @@ CASES = (
             "VirtualService {ns}/{name} spec.http[0].route",
             "the weights 90 + 0 total 90",
             "Make them total 100",
-        ),
-    ),
-    Case(
-        "subset-label-outside",
-        labelled_template,
-        "LabelOutsideSelector",
-        (
-            "DestinationRule {ns}/{name} spec.subsets[0].labels.version",
-            "v1 is not in the selector of Deployment {ns}/{name}",
         ),
     ),
     Case(

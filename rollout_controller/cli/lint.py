@@ -27,7 +27,7 @@ from rollout_controller.istio.finding import error, guess, warning
 from rollout_controller.istio.gateway_findings import MESH, gateways_of
 from rollout_controller.istio.routing import Side
 from rollout_controller.istio.shapes import WRONG_TYPE
-from rollout_controller.istio.sides import oriented
+from rollout_controller.istio.sides import idle_findings, oriented
 
 NOT_AMONG_FILES: Final = "NotAmongFiles"
 GIVEN_TWICE: Final = "GivenTwice"
@@ -118,7 +118,12 @@ def _rollout_reports(
         return
     beside = _Beside(namespace, manifests, given or namespace)
     known = _inventory(rollout, spec, beside)
-    for finding in (*_not_among(title, known, beside), *preflight(replace(known, scrape=scrape))):
+    found = (
+        *_not_among(title, known, beside),
+        *preflight(replace(known, scrape=scrape)),
+        *idle_findings(known.routing, known.sides[1]),
+    )
+    for finding in found:
         place = rollout if finding.object == title else beside.origin(finding.object)
         line = 0 if place is None else place.line(finding.path)
         yield Report((place or rollout).file, line or rollout.line(""), finding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rollout_controller.core import bookkeeping, drift, invalid, sides, strays, transitions
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
@@ -58,6 +60,10 @@ def _command_effects(o: Observed, facts: Facts) -> list[Effect]:
     return [Drop(command.token)] if command.token == facts.token else []
 
 
+_TOLD_OTHERWISE: Final = frozenset({WRITE_FAILS, sides.SERVING_ROLLS})
+"""Warnings that have another Event."""
+
+
 def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
     """What is worth an Event although the phase stays: warnings, shortage, interference, edits, commands."""
     before = o.facts
@@ -65,7 +71,7 @@ def _told(o: Observed, facts: Facts, effects: list[Effect]) -> list[Notice]:
     told = [
         Notice("Warning", f.code, str(f))
         for f in o.findings
-        if (f.severity == "warning" or reverted) and f.key not in o.told and f.code != WRITE_FAILS
+        if (f.severity == "warning" or reverted) and f.key not in o.told and f.code not in _TOLD_OTHERWISE
     ]
     if facts.shortages > before.shortages and facts.lowered_to is not None:
         words = f"canary pods are missing: its share is lowered to {facts.lowered_to} %"

@@ -8,6 +8,7 @@ another template than the one that was last accepted; promoted, it is home, and 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from rollout_controller.core.model import (
     Effect,
@@ -21,6 +22,8 @@ from rollout_controller.core.model import (
     Sides,
 )
 
+SERVING_ROLLS: Final = "ServingRolls"
+"""The warning while the serving side rolls a template; the Event of that change is `UngatedChange`."""
 _FOLLOWS = frozenset({Phase.INITIALIZING, Phase.INVALID, Phase.HEALTHY, Phase.REVERTED})
 """Where nothing is under way: who moves everybody to the idle side then makes it the one that serves."""
 

@@ -80,7 +80,11 @@ def _problem(known: Inventory, name: str, service: Json) -> tuple[str, str, str]
     served = ", ".join(host for server in servers for host in server.get("hosts") or ()) or "nothing"
     wanted = ", ".join(service["spec"]["hosts"])
     sentence = f"{titled(GATEWAY, gateway)} serves {served}, and none of the hosts here: {wanted}"
-    return GATEWAY_WITHOUT_HOST, sentence, f"Add a host to spec.servers of {titled(GATEWAY, gateway)}."
+    fix = f"Add a host to spec.servers of {titled(GATEWAY, gateway)}."
+    if namespace != home and any(_serves(server, namespace, namespace, hosts) for server in servers):
+        sentence += f" of namespace {home}, as ./ there is the gateway's own, {namespace}"
+        fix = f"Write {home}/ or */ instead of ./ in spec.servers of {titled(GATEWAY, gateway)}."
+    return GATEWAY_WITHOUT_HOST, sentence, fix
 
 
 def _serves(server: Json, home: str, client: str, hosts: Iterable[str]) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 
 from rollout_controller.core.model import Finding, Part
 from rollout_controller.core.patch import Json
+from rollout_controller.core.sides import SERVING_ROLLS
 from rollout_controller.istio.finding import (
     DEPLOYMENT,
     DESTINATION_RULE,
@@ -26,7 +27,6 @@ SIDES_MIXED: Final = "SidesMixed"
 SERVICE_LEAVES_OUT: Final = "ServiceLeavesOut"
 SPLIT_AT_REST: Final = "SplitAtRest"
 IDLE_PAUSED: Final = "IdlePaused"
-SERVING_ROLLS: Final = "ServingRolls"
 
 SIDES: Final[tuple[Side, Side]] = ("stable", "canary")
 
@@ -120,7 +120,7 @@ def idle_findings(routing: Routing, idle: Json | None) -> Iterator[Finding]:
             IDLE_PAUSED,
             title(DEPLOYMENT, routing, routing.deployments[1]),
             "spec.paused",
-            "it is paused with a new template, whose release begins once it rolls",
+            "it is paused, so a new template there does not roll, and its release does not begin",
             f"kubectl rollout resume deployment/{routing.deployments[1]} lets it roll.",
         )
 

@@ -154,11 +154,14 @@ def _label_findings(known: Inventory, obj: str, path: str, labels: Mapping[str, 
         if fixed.get(key) == value:
             continue
         if pods.get(key) == value:
-            yield error(
+            without = [pod["metadata"]["name"] for pod in known.pods if _lacks(pod, key, value)]
+            tell = error if without else warning
+            lost = f"{without[0]} is without it and gets" if without else "a version without it would get"
+            yield tell(
                 LABEL_OUTSIDE_SELECTOR,
                 obj,
                 member(path, key),
-                f"{value} is not in the selector of {owner}, so a version without it gets no traffic",
+                f"{value} is not in the selector of {owner}, so {lost} no traffic",
                 "Remove it; the versions are told apart by pod-template-hash.",
             )
         else:
@@ -172,6 +175,10 @@ def _label_findings(known: Inventory, obj: str, path: str, labels: Mapping[str, 
                 f"{f'Did you mean {meant}? Else remove' if meant else 'Remove'} it; the versions are told"
                 " apart by pod-template-hash.",
             )
+
+
+def _lacks(pod: Json, key: str, value: str) -> bool:
+    return _labels(pod).get(key) != value and not pod["metadata"].get("deletionTimestamp")
 
 
 def _meant(key: str, value: str, fixed: Mapping[str, str]) -> str | None:

@@ -98,6 +98,7 @@ def test_a_template_of_the_serving_side_is_told_of_once_and_released_by_nobody()
     assert "web-v1 was changed while it serves" in told
     assert "with web-v2" in told
     assert "kubectl rollout undo deployment/web-v1" in told
+    assert events(run, "ServingRolls") == [], "one Event of one change is enough"
     assert (run.facts.phase, run.facts.stable, everybody_on(run.world)) == (Phase.HEALTHY, "web-v1", "v1")
 
 

@@ -92,6 +92,16 @@ def test_a_gateway_of_another_namespace_is_found_there() -> None:
     assert missing == ["error MissingGateway"]
 
 
+def test_what_a_gateway_serves_to_its_own_namespace_alone_is_told_so() -> None:
+    public = gateway("./*.example", name="public", namespace="istio-system")
+    [finding] = told(virtual_services=bound("istio-system/public"), gateways=everywhere(public))
+    assert finding.endswith(
+        "Gateway istio-system/public serves ./*.example, and none of the hosts here: shop.example of"
+        " namespace shop, as ./ there is the gateway's own, istio-system. Write shop/ or */ instead of ./ in"
+        " spec.servers of Gateway istio-system/public."
+    )
+
+
 def test_a_delegate_is_bound_by_its_root() -> None:
     delegate = routed(half(100, 0), hosts=None, gateways=["nowhere"])
     assert codes(virtual_services=delegate) == []

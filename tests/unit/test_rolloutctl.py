@@ -161,6 +161,19 @@ def test_two_deployments_that_both_serve_are_an_error_unless_they_do_so_in_a_rel
     assert [row for row in shell.rows() if row["severity"] == "error"] == []
 
 
+def test_an_idle_deployment_that_is_paused_in_its_file_is_told(shell: Shell) -> None:
+    both = [
+        DEPLOYMENT.replace("name: web,", f"name: web-{v},").replace("app: web}", f"app: web, version: {v}}}")
+        for v in ("v1", "v2")
+    ]
+    idle = both[1].replace("spec:", "spec:\n  paused: true", 1)
+    rule = RULE.replace("{app: web}", "{version: v1}").replace("app: web", "version: v2")
+    everything(shell, rollout=TWO, dr=rule, deployment=f"{both[0]}---\n{idle}")
+    assert [(row["code"], row["line"]) for row in shell.rows()] == [("IdlePaused", 12)]
+    everything(shell, rollout=TWO, dr=rule, deployment="---\n".join(both))
+    assert shell.rows() == []
+
+
 def test_a_status_that_is_none_of_ours_counts_for_nothing(shell: Shell) -> None:
     everything(shell, rollout=ROLLOUT + "status: {phase: Asleep, plan: 7}\n")
     assert shell.found() == []
