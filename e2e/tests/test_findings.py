@@ -157,13 +157,13 @@ async def test_a_rule_that_is_followed_instead_of_ours_holds_the_next_release(
     await world.apply(0, rollout(world.name))
     await world.phase("Healthy")
     other = copy.deepcopy(world.manifests()["DestinationRule"])
-    other["metadata"]["name"] = "b-rule"
+    other["metadata"]["name"] = "z-rule"
     other["spec"] |= {"exportTo": ["."], "subsets": []}
     await world.namespace.apply(other)
     await world.phase("Invalid")
     await world.release("v2")
     assert len(await world.replica_sets()) == 1
-    await world.kubectl("delete", "destinationrule", "b-rule")
+    await world.kubectl("delete", "destinationrule", "z-rule")
     await world.until(lambda s: bool(s.get("history")), "the release that was held")
     await world.assert_at_rest("v2", replicas=0)
 
