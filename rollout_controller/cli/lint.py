@@ -23,7 +23,7 @@ from rollout_controller.core.ownership import ownership
 from rollout_controller.core.patch import Json
 from rollout_controller.core.spec_findings import spec_findings
 from rollout_controller.istio import Inventory, Known, Routing, preflight
-from rollout_controller.istio.finding import error, guess, warning
+from rollout_controller.istio.finding import DEPLOYMENT, error, guess, title, warning
 from rollout_controller.istio.gateway_findings import MESH, gateways_of
 from rollout_controller.istio.routing import Side
 from rollout_controller.istio.shapes import WRONG_TYPE
@@ -32,6 +32,7 @@ from rollout_controller.istio.sides import idle_findings, oriented
 NOT_AMONG_FILES: Final = "NotAmongFiles"
 GIVEN_TWICE: Final = "GivenTwice"
 NOT_AN_OBJECT: Final = "NotAnObject"
+EXPLICIT_PAUSED: Final = "ExplicitPaused"
 
 _DEFAULT: Final = "default"
 
@@ -109,22 +110,23 @@ def _rollout_reports(
     rollout: Manifest, manifests: Sequence[Manifest], given: str | None, scrape: timedelta | None
 ) -> Iterator[Report]:
     namespace = rollout.namespace or given or _DEFAULT
-    title = title_of(rollout, namespace)
+    me = title_of(rollout, namespace)
     try:
         spec = parse_spec(rollout.obj.get("spec") or {})
     except SpecError as wrong:
-        for finding in spec_findings(title, wrong):
+        for finding in spec_findings(me, wrong):
             yield Report(rollout.file, rollout.line(finding.path), finding)
         return
     beside = _Beside(namespace, manifests, given or namespace)
     known = _inventory(rollout, spec, beside)
     found = (
-        *_not_among(title, known, beside),
+        *_not_among(me, known, beside),
         *preflight(replace(known, scrape=scrape)),
         *idle_findings(known.routing, known.sides[1]),
+        *_paused_findings(known),
     )
     for finding in found:
-        place = rollout if finding.object == title else beside.origin(finding.object)
+        place = rollout if finding.object == me else beside.origin(finding.object)
         line = 0 if place is None else place.line(finding.path)
         yield Report((place or rollout).file, line or rollout.line(""), finding)
 
@@ -201,6 +203,18 @@ def _not_among(title: str, known: Inventory, beside: _Beside) -> Iterator[Findin
             if here and beside.names("Gateway") and beside.get("Gateway", short) is None:
                 obj = f"VirtualService {beside.namespace}/{name}"
                 yield _unchecked(obj, f"spec.gateways[{index}]", "Gateway", short, beside)
+
+
+def _paused_findings(known: Inventory) -> Iterator[Finding]:
+    """`paused: false` in a file, which nobody needs, and the gate refuses in the middle of a release."""
+    if known.deployment is not None and known.deployment["spec"].get("paused") is False:
+        yield warning(
+            EXPLICIT_PAUSED,
+            title(DEPLOYMENT, known.routing, known.routing.deployment),
+            "spec.paused",
+            "false is refused while a release holds the Deployment, so this file cannot be applied then",
+            "Leave the field out: it is false by default.",
+        )
 
 
 def _unchecked(obj: str, path: str, kind: str, name: str, beside: _Beside) -> Finding:
