@@ -149,8 +149,9 @@ def laws_4_and_12_only_ours_is_written_and_weights_are_percents(o: Observed, d: 
                 assert replicas <= o.workload.replicas
             case Scale(name, replicas) if sets[name].of == "deployment":
                 old_after_hand_over = handed_over(o) and sets[name].hash == o.facts.stable
-                rolled_by_itself = sets[name].current and d.facts.phase is Phase.REVERTING
-                assert old_after_hand_over or rolled_by_itself
+                nobody_is_sent_there = d.facts.phase is Phase.REVERTING or d.facts.stage < 0
+                rolled_by_itself = sets[name].hash != d.facts.stable and d.facts.phase in RUNNING
+                assert old_after_hand_over or (rolled_by_itself and nobody_is_sent_there)
                 assert replicas == 0
             case Delete(name):
                 assert sets[name].of == "us" or sets[name].current
