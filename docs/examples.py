@@ -8,8 +8,8 @@ from typing import Final
 
 import yaml
 
-from rollout_controller.core.model import HeaderMatch, HeaderPin
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch, HeaderPin
 from rollout_controller.istio import ManagedService, Routing, pin, pin_service, set_traffic
 
 STABLE, CANARY = "5d9c7b6f4", "7f8b6c9d5"

@@ -12,26 +12,24 @@ from dataclasses import is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from rollout_controller.core.model import (
+from rollout_controller.core.effects import Effect
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import (
     Command,
-    Effect,
     Facts,
-    Finding,
     HeaderMatch,
     HeaderPin,
-    Observed,
     PausedBy,
     Phase,
-    Pods,
     Policy,
     Stage,
     StageKey,
-    Traffic,
     Verb,
-    Verdict,
-    Workload,
 )
 from rollout_controller.core.stages import need
+from rollout_controller.core.verdict import Verdict
+from rollout_controller.core.world import Pods, Traffic, Workload
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SINCE = NOW - timedelta(minutes=4)

@@ -12,33 +12,26 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
+from rollout_controller.core.effects import (
     Adopt,
     Claim,
-    Command,
-    Decision,
     Delete,
     Drop,
     Effect,
-    Facts,
     Finalizer,
-    Finding,
     HandOver,
-    HeaderPin,
     MakeCanary,
-    Observed,
     PauseDeployment,
-    Phase,
     Pin,
-    Pods,
-    Policy,
     Scale,
     SetTraffic,
-    Traffic,
     Unpause,
-    Verdict,
-    Workload,
 )
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Decision, Observed
+from rollout_controller.core.release import Command, Facts, HeaderPin, Phase, Policy
+from rollout_controller.core.verdict import Verdict
+from rollout_controller.core.world import Pods, Traffic, Workload
 from tests.builders import NOW, SINCE, policy
 
 

@@ -16,7 +16,8 @@ from rollout_controller.controller.jobs import Job, Stretch
 from rollout_controller.controller.judging import Judging
 from rollout_controller.core.judge import Thresholds
 from rollout_controller.core.judge_checks import ErrorRate, Latency
-from rollout_controller.core.model import StageKey, Verdict
+from rollout_controller.core.release import StageKey
+from rollout_controller.core.verdict import Verdict
 from rollout_controller.ports import Key
 from rollout_controller.prometheus.client import Prometheus, PrometheusSettings
 from rollout_controller.prometheus.promql import Labels, Scope

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from e2e.localcluster.kube import Kube
 from e2e.tests.schema_values import values_of
-from rollout_controller.core.model import HeaderMatch, HeaderPin
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch, HeaderPin
 from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.istio import ManagedService, Routing, pin, set_traffic
 from tests.support.jsonpatch import apply

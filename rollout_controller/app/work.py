@@ -15,7 +15,7 @@ from rollout_controller.controller.judging import Judging
 from rollout_controller.controller.queue import Pass
 from rollout_controller.controller.reconcile import Reconciler
 from rollout_controller.controller.result import PassResult
-from rollout_controller.core.model import Timing
+from rollout_controller.core.world import Timing
 from rollout_controller.istiod.client import Istiod, IstiodSettings
 from rollout_controller.ports import Cluster, Key, Kind, Notifier, Ref
 from rollout_controller.prometheus.client import Prometheus, PrometheusSettings

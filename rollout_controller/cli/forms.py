@@ -9,7 +9,7 @@ from typing import Final
 
 from rollout_controller.api.names import API_VERSION, GROUP, KIND
 from rollout_controller.cli.manifests import Manifest
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.spec_findings import UNKNOWN_FIELD
 from rollout_controller.istio.finding import error, guess
 from rollout_controller.istio.shapes import WRONG_TYPE, shape_findings

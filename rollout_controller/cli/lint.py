@@ -18,10 +18,11 @@ from rollout_controller.cli.manifests import Manifest, Manifests
 from rollout_controller.controller.inventory import in_force
 from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.status import facts_of
-from rollout_controller.core.model import Finding, Part
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.ownership import ownership
 from rollout_controller.core.patch import Json
 from rollout_controller.core.spec_findings import spec_findings
+from rollout_controller.core.world import Part
 from rollout_controller.istio import Inventory, Known, Routing, preflight
 from rollout_controller.istio.finding import DEPLOYMENT, error, guess, title, warning
 from rollout_controller.istio.gateway_findings import MESH, gateways_of

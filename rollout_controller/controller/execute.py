@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rollout_controller.api import names
 from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.core import commands
-from rollout_controller.core.model import (
+from rollout_controller.core.effects import (
     Adopt,
     Claim,
     Delete,

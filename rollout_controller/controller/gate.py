@@ -13,7 +13,7 @@ from typing import Final
 
 from rollout_controller.api import names
 from rollout_controller.controller.memory import GATE_RETRY_LONGEST, Gate, Memory
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import add
 from rollout_controller.ports import Cluster, ClusterError, Json, Key, Kind, Ref, Unavailable
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollout_controller.controller.snapshot import Snapshot
-from rollout_controller.core.model import RUNNING, Facts, HeaderPin, Policy, Stage, Traffic
+from rollout_controller.core.release import RUNNING, Facts, HeaderPin, Policy, Stage
+from rollout_controller.core.world import Traffic
 from rollout_controller.istio.gateway_findings import missing_gateways
 from rollout_controller.istio.host_findings import missing_services
 from rollout_controller.istio.inventory import Inventory, Known

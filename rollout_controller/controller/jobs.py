@@ -14,7 +14,8 @@ from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.core.conditions import canary_share, desired_weight, handed_over, leftovers
 from rollout_controller.core.judge import Thresholds
 from rollout_controller.core.judge_checks import Check, ErrorRate, Latency
-from rollout_controller.core.model import Facts, Hash, Observed, Phase, StageKey
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import Facts, Hash, Phase, StageKey
 from rollout_controller.core.share import Bypass
 from rollout_controller.core.strays import stray_from
 from rollout_controller.core.template import HASH_LABEL

@@ -22,7 +22,8 @@ from rollout_controller.controller.looks import Looker, Memory, after_fault, nex
 from rollout_controller.controller.observe import Sighting
 from rollout_controller.controller.strays import Strays
 from rollout_controller.core.judge import Judgement, Look, Nothing, begin, fold
-from rollout_controller.core.model import Facts, Hash, StageKey, Verdict
+from rollout_controller.core.release import Facts, Hash, StageKey
+from rollout_controller.core.verdict import Verdict
 from rollout_controller.ports import Clock, Key, Metrics, MetricsError, Proxies
 from rollout_controller.prometheus.promql import Labels
 

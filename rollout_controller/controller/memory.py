@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from rollout_controller.core.model import WRITE_FAILS, Finding, Hash, HeaderPin, Stage, Traffic
+from rollout_controller.core.finding import WRITE_FAILS, Finding
 from rollout_controller.core.ownership import Claims, claims_of
+from rollout_controller.core.release import Hash, HeaderPin, Stage
+from rollout_controller.core.world import Traffic
 from rollout_controller.istio.reading import TrafficReading
 from rollout_controller.ports import Json, Refused, Unavailable
 

@@ -23,25 +23,15 @@ from rollout_controller.controller.status import facts_of, findings_of
 from rollout_controller.controller.workload import read_workload
 from rollout_controller.core import commands, strays
 from rollout_controller.core.conditions import desired_weight
-from rollout_controller.core.model import (
-    RUNNING,
-    WRITE_FAILS,
-    Facts,
-    Finding,
-    Hash,
-    Observed,
-    Part,
-    Phase,
-    Policy,
-    Timing,
-    Traffic,
-    Verdict,
-    Workload,
-)
+from rollout_controller.core.finding import WRITE_FAILS, Finding
+from rollout_controller.core.model import Observed
 from rollout_controller.core.ownership import ownership
+from rollout_controller.core.release import RUNNING, Facts, Hash, Phase, Policy
 from rollout_controller.core.rollback import as_begun
 from rollout_controller.core.spec_findings import spec_findings
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
+from rollout_controller.core.verdict import Verdict
+from rollout_controller.core.world import Part, Timing, Traffic, Workload
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.reading import read_traffic
 from rollout_controller.istio.sides import idle_findings

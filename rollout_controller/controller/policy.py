@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from rollout_controller.api.spec import BlueGreen, Canary, HeaderValue, Pin, RolloutSpec
-from rollout_controller.core.model import HeaderMatch, HeaderPin, Policy, Stage
+from rollout_controller.core.release import HeaderMatch, HeaderPin, Policy, Stage
 
 
 def compile_policy(spec: RolloutSpec) -> Policy:

@@ -20,18 +20,11 @@ from rollout_controller.controller.status import status_of, worth_writing
 from rollout_controller.core.conditions import canary_reached
 from rollout_controller.core.decide import decide
 from rollout_controller.core.display import still_reached
-from rollout_controller.core.model import (
-    WRITE_FAILS,
-    Claim,
-    Decision,
-    Drop,
-    Facts,
-    Finalizer,
-    Phase,
-    Pin,
-    SetTraffic,
-    Timing,
-)
+from rollout_controller.core.effects import Claim, Drop, Finalizer, Pin, SetTraffic
+from rollout_controller.core.finding import WRITE_FAILS
+from rollout_controller.core.model import Decision
+from rollout_controller.core.release import Facts, Phase
+from rollout_controller.core.world import Timing
 from rollout_controller.ports import (
     Clock,
     Cluster,

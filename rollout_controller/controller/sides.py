@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.controller.trouble import trouble_of
 from rollout_controller.controller.workload import images_of, serves
-from rollout_controller.core.model import Facts, Hash, Part, Pods, Side, Sides, Workload
+from rollout_controller.core.release import Facts, Hash
 from rollout_controller.core.template import HASH_LABEL, same_template
+from rollout_controller.core.world import Part, Pods, Side, Sides, Workload
 from rollout_controller.istio.sides import side_labels
 from rollout_controller.ports import Json
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from rollout_controller.api import names
 from rollout_controller.api.parse import Places
 from rollout_controller.api.spec import RolloutSpec
-from rollout_controller.core.model import Finding, Part
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.world import Part
 from rollout_controller.istio.routing import Routing, our_host
 from rollout_controller.istio.sides import oriented
 from rollout_controller.ports import Cluster, Json, Kind, NotFound, Ref, Refused, Unavailable

@@ -12,20 +12,19 @@ from pydantic import ValidationError
 from rollout_controller.api import status as api
 from rollout_controller.api.quantities import format_percentage
 from rollout_controller.core.display import UNREAD
-from rollout_controller.core.model import (
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Display
+from rollout_controller.core.release import (
     RUNNING,
-    Display,
     Facts,
-    Finding,
     HeaderMatch,
     HeaderPin,
     Outcome,
     PausedBy,
     Phase,
-    Reading,
     Stage,
-    Verification,
 )
+from rollout_controller.core.verdict import Reading, Verification
 
 TRAFFIC_VERIFIED = "TrafficVerified"
 

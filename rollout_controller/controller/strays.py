@@ -10,7 +10,7 @@ import structlog
 
 from rollout_controller.controller.jobs import Stray
 from rollout_controller.controller.looks import Looker, Memory
-from rollout_controller.core.model import Hash
+from rollout_controller.core.release import Hash
 from rollout_controller.ports import MetricsError, Proxies, ProxiesError, Sender
 
 NAMED: Final = 3

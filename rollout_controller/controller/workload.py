@@ -9,8 +9,9 @@ from typing import Any, Literal
 from rollout_controller.api import names
 from rollout_controller.controller.snapshot import Snapshot
 from rollout_controller.controller.trouble import trouble_of
-from rollout_controller.core.model import Facts, Part, Pods, Workload
+from rollout_controller.core.release import Facts
 from rollout_controller.core.template import HASH_LABEL, max_surge, same_template, template_hash
+from rollout_controller.core.world import Part, Pods, Workload
 from rollout_controller.ports import Json
 
 
@@ -82,7 +83,7 @@ def _pods(raw: Json, deployment: Json | None, counted: Mapping[str, Count]) -> P
 
 @dataclass(slots=True)
 class Count:
-    """The pods of a revision, as in `core.model.Pods`; `existing` counts ending ones, too."""
+    """The pods of a revision, as in `core.world.Pods`; `existing` counts ending ones, too."""
 
     ready: int = 0
     existing: int = 0

@@ -9,7 +9,9 @@ from typing import Final
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift, sides
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.model import RUNNING, Facts, Observed, Part, Phase
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import RUNNING, Facts, Phase
+from rollout_controller.core.world import Part
 
 SOON: Final = timedelta(seconds=10)
 """What is over within this time is not noted for itself: a pass with which the stage can end, and pods for

@@ -14,7 +14,8 @@ from difflib import get_close_matches
 from typing import Final, Literal, get_args
 
 from rollout_controller.api import names
-from rollout_controller.core.model import RUNNING, Command, Facts, Finding, Verb
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.release import RUNNING, Command, Facts, Verb
 from rollout_controller.core.table import TABLE, Cell, Event, State
 
 PREFIX: Final = f"{names.GROUP}/"

@@ -11,18 +11,11 @@ from typing import Final
 
 from rollout_controller.api.names import FIELD_MANAGER
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.model import (
-    Facts,
-    Observed,
-    Part,
-    Phase,
-    Pods,
-    SetTraffic,
-    Stage,
-    Timing,
-    Traffic,
-)
+from rollout_controller.core.effects import SetTraffic
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import Facts, Phase, Stage
 from rollout_controller.core.stages import affordable, carried, need
+from rollout_controller.core.world import Part, Pods, Timing, Traffic
 
 DRAIN: Final = timedelta(seconds=30)
 """The usual `spec.drain`, where the spec cannot be used."""

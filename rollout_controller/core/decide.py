@@ -7,21 +7,12 @@ from typing import Final
 from rollout_controller.core import bookkeeping, drift, invalid, sides, strays, transitions
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.display import display
-from rollout_controller.core.model import (
-    RUNNING,
-    WRITE_FAILS,
-    Claim,
-    Decision,
-    Drop,
-    Effect,
-    Facts,
-    Notice,
-    Observed,
-    Part,
-    PauseDeployment,
-    Phase,
-)
+from rollout_controller.core.effects import Claim, Drop, Effect, PauseDeployment
+from rollout_controller.core.finding import WRITE_FAILS
+from rollout_controller.core.model import Decision, Notice, Observed
 from rollout_controller.core.plan import plan
+from rollout_controller.core.release import RUNNING, Facts, Phase
+from rollout_controller.core.world import Part
 
 
 def decide(o: Observed) -> Decision:

@@ -8,15 +8,9 @@ from typing import Final
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift, sides, stages, strays
 from rollout_controller.core.commands import annotate
-from rollout_controller.core.model import (
-    RUNNING,
-    Display,
-    Facts,
-    Finding,
-    Observed,
-    PausedBy,
-    Phase,
-)
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Display, Observed
+from rollout_controller.core.release import RUNNING, Facts, PausedBy, Phase
 from rollout_controller.core.rollback import goes_back
 
 LONG: Final = 200

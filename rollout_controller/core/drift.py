@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core.model import Facts, ForeignWrite, Hash, Notice, Observed, Traffic
+from rollout_controller.core.model import Notice, Observed
+from rollout_controller.core.release import Facts, Hash
+from rollout_controller.core.world import ForeignWrite, Traffic
 
 MAX_CORRECTIONS: Final = 3
 """How often a release puts back what somebody else raised or relabelled before it gives up."""

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift, sides
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.model import RUNNING, Command, Facts, Observed, Part, PausedBy, Phase
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import RUNNING, Command, Facts, PausedBy, Phase
 from rollout_controller.core.stages import called
 from rollout_controller.core.table import Event
+from rollout_controller.core.world import Part
 
 Detector = Callable[[Observed, Facts, Agenda], str | None]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollout_controller.core.model import Facts, Notice, Observed, Phase
+from rollout_controller.core.model import Notice, Observed
+from rollout_controller.core.release import Facts, Phase
 
 
 def note(o: Observed, facts: Facts) -> Facts:

@@ -22,8 +22,9 @@ from typing import Final, Literal
 from rollout_controller.core.judge_checks import Check, Judged, Outcome, exceeds, judge_check
 from rollout_controller.core.judge_counts import Sides
 from rollout_controller.core.judge_words import sentence
-from rollout_controller.core.model import StageKey, Verdict, Verification
+from rollout_controller.core.release import StageKey
 from rollout_controller.core.share import NO_BYPASS, Bypass, Routed, Split, split_of, verification
+from rollout_controller.core.verdict import Verdict, Verification
 
 Result = Literal["pass", "fail", "inconclusive"]
 

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Final
 
 from rollout_controller.core.judge_counts import Counts, Sides, quantile, slower, total, wilson_low
-from rollout_controller.core.model import Reading
+from rollout_controller.core.verdict import Reading
 
 INTERPOLATED_REQUESTS: Final = 100
 """Requests that a latency limit between two bucket bounds needs at least."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rollout_controller.api import names
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 
 CLAIMED: Final = "ClaimedByAnother"

@@ -9,28 +9,23 @@ from __future__ import annotations
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import sides
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.model import (
-    RUNNING,
+from rollout_controller.core.effects import (
     Adopt,
     Effect,
-    Facts,
     Finalizer,
     HandOver,
-    Hash,
     MakeCanary,
-    Observed,
-    Part,
     PauseDeployment,
-    Phase,
     Pin,
     Scale,
     SetTraffic,
-    Traffic,
     Unpause,
-    Workload,
 )
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import RUNNING, Facts, Hash, Phase
 from rollout_controller.core.stages import carried, need
 from rollout_controller.core.takeback import initialize, leave, let_go, revert, without_pods, without_roll
+from rollout_controller.core.world import Part, Traffic, Workload
 
 
 def plan(o: Observed, facts: Facts, agenda: Agenda, *, gone: bool) -> list[Effect]:

@@ -6,7 +6,8 @@ from typing import Final
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core.commands import annotate, bound_to
-from rollout_controller.core.model import RUNNING, Command, Facts, Observed, PausedBy
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import RUNNING, Command, Facts, PausedBy
 
 LONG: Final = 60
 """Characters of a value that is shown whole."""

@@ -21,7 +21,8 @@ from dataclasses import replace
 from typing import Final
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core.model import Facts, Hash, Observed, Stage
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import Facts, Hash, Stage
 
 ROLLBACK: Final = "rollback 100%"
 """Name of the only stage of a release that goes back."""

@@ -31,7 +31,7 @@ from typing import Final
 
 from rollout_controller.core.judge_counts import Counts, Sides, wilson_low
 from rollout_controller.core.judge_words import percent
-from rollout_controller.core.model import Verification
+from rollout_controller.core.verdict import Verification
 
 Z: Final = 4.0
 """The normal quantile of the interval: of a normal distribution 3 in 100,000 lie beyond it to one side."""

@@ -10,17 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from rollout_controller.core.model import (
-    Effect,
-    Facts,
-    Finalizer,
-    Hash,
-    Notice,
-    Observed,
-    Phase,
-    SetTraffic,
-    Sides,
-)
+from rollout_controller.core.effects import Effect, Finalizer, SetTraffic
+from rollout_controller.core.model import Notice, Observed
+from rollout_controller.core.release import Facts, Hash, Phase
+from rollout_controller.core.world import Sides
 
 SERVING_ROLLS: Final = "ServingRolls"
 """The warning while the serving side rolls a template; the Event of that change is `UngatedChange`."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rollout_controller.api.parse import Problem, SpecError
 from rollout_controller.api.schema import structural_schema
 from rollout_controller.api.spec import RolloutSpec
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 
 INVALID_SPEC: Final = "InvalidSpec"
 UNKNOWN_FIELD: Final = "UnknownField"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout_controller.core.model import Stage
+from rollout_controller.core.release import Stage
 
 
 def place(stage: Stage, *, pinned: bool) -> str:

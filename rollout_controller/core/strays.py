@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollout_controller.core import conditions as is_
-from rollout_controller.core.model import Facts, Finding, Notice, Observed, Phase
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Notice, Observed
+from rollout_controller.core.release import Facts, Phase
 
 CODE = "StrayRequests"
 _FIX = (

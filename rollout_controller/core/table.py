@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 
 
 class Event(StrEnum):

@@ -6,21 +6,20 @@ from collections.abc import Iterable
 
 from rollout_controller.core import conditions as is_
 from rollout_controller.core.agenda import Agenda
-from rollout_controller.core.model import (
+from rollout_controller.core.effects import (
     Adopt,
     Delete,
     Effect,
-    Facts,
     Finalizer,
-    Observed,
-    Part,
     PauseDeployment,
     Pin,
-    Pods,
     Scale,
     SetTraffic,
     Unpause,
 )
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import Facts
+from rollout_controller.core.world import Part, Pods
 
 
 def revert(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:

@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import Any, Final
 
 from rollout_controller.api.names import LABEL
-from rollout_controller.core.model import Hash
 from rollout_controller.core.patch import Json, add, unchanged
+from rollout_controller.core.release import Hash
 
 HASH_LABEL: Final = "pod-template-hash"
 DESIRED_REPLICAS: Final = "deployment.kubernetes.io/desired-replicas"

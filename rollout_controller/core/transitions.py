@@ -9,10 +9,12 @@ from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift, events, refusals, sides
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.bookkeeping import begin_stretch, note_verdict
-from rollout_controller.core.model import Command, Facts, Notice, Observed, Outcome, Part, PausedBy, Phase
+from rollout_controller.core.model import Notice, Observed
+from rollout_controller.core.release import Command, Facts, Outcome, PausedBy, Phase
 from rollout_controller.core.rollback import goes_back_to, previous, straight_back
 from rollout_controller.core.stages import sent
 from rollout_controller.core.table import TABLE, Cell, Event, State, To
+from rollout_controller.core.world import Part
 
 _COMMANDS = {
     Event.ABORT: "abort",

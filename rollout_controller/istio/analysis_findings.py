@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from rollout_controller.api.names import PROMOTE
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.judge import SCRAPES
-from rollout_controller.core.model import Finding
 from rollout_controller.istio.finding import warning
 from rollout_controller.istio.inventory import Inventory
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollout_controller.core.model import Hash, HeaderPin
 from rollout_controller.core.patch import Json, add, remove, unchanged
+from rollout_controller.core.release import Hash, HeaderPin
 from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.istio.mirrors import mirror_ops, mirrors_by_route
 from rollout_controller.istio.pins import in_place, own_routes, wanted_routes

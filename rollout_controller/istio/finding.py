@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Final
 
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.routing import Routing
 

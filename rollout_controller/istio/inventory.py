@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 
-from rollout_controller.core.model import HeaderPin, Part, Stage
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderPin, Stage
+from rollout_controller.core.world import Part
 from rollout_controller.istio.routing import Route, Routing, managed_routes, our_host
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.core.stages import need
 from rollout_controller.istio.finding import DESTINATION_RULE, VIRTUAL_SERVICE, guess, title, titled, warning

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from rollout_controller.api.names import FIELD_MANAGER
-from rollout_controller.core.model import ForeignWrite
 from rollout_controller.core.patch import Json
+from rollout_controller.core.world import ForeignWrite
 from rollout_controller.istio.gitops import Field, advice, known_as
 
 _OURS: Final[dict[str, Field]] = {

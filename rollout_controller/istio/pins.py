@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from rollout_controller.core.model import HeaderMatch, HeaderPin
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch, HeaderPin
 from rollout_controller.istio.routing import Route, Routing, http_routes, is_own
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.finding import SERVICE, error, titled, warning
 from rollout_controller.istio.gateway_findings import MESH, gateways_of

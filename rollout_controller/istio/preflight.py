@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from rollout_controller.core.model import Finding, Part
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
+from rollout_controller.core.world import Part
 from rollout_controller.istio.analysis_findings import judged_findings, window_findings
 from rollout_controller.istio.conflict_findings import conflict_findings
 from rollout_controller.istio.coverage import share_findings, unrouted_findings

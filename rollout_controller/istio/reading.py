@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rollout_controller.core.model import ForeignWrite, Hash, HeaderPin
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import Hash, HeaderPin
 from rollout_controller.core.template import HASH_LABEL
+from rollout_controller.core.world import ForeignWrite
 from rollout_controller.istio.edits import split
 from rollout_controller.istio.managers import last_stranger
 from rollout_controller.istio.mirrors import mirrored, mirrors_by_route
@@ -21,7 +22,7 @@ class TrafficReading:
     """`canary_weight` is the lowest and highest percent of *our* traffic that the canary subset gets over the
     managed routes, (0, 0) where no route sends to us; `subsets` the revisions to which the stable and the
     canary side are pinned; `changed_by` is who wrote routes after us, `relabelled_by` who wrote subsets or
-    selectors, None if nobody did; `pinned_routes` and `mirror` are as in `core.model.Traffic`.
+    selectors, None if nobody did; `pinned_routes` and `mirror` are as in `core.world.Traffic`.
     """
 
     canary_weight: tuple[int, int]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rollout_controller.api.regex import regex_problem
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.finding import VIRTUAL_SERVICE, error, member, titled
 from rollout_controller.istio.routing import http_routes, is_own

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.conflict_findings import exported_to
 from rollout_controller.istio.finding import DESTINATION_RULE, error, titled, warning

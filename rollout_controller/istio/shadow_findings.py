@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.istio.finding import VIRTUAL_SERVICE, error, named_route, titled, warning
 from rollout_controller.istio.gateway_findings import gateways_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.istio.finding import error, member, warning
 
 WRONG_TYPE: Final = "WrongType"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from rollout_controller.core.model import Finding, Part
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.core.sides import SERVING_ROLLS
+from rollout_controller.core.world import Part
 from rollout_controller.istio.finding import (
     DEPLOYMENT,
     DESTINATION_RULE,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from rollout_controller.core.model import Finding, HeaderPin
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderPin
 from rollout_controller.istio.finding import VIRTUAL_SERVICE, error, title
 from rollout_controller.istio.mirrors import mirrors_of_ours
 from rollout_controller.istio.pins import Unjoinable, join

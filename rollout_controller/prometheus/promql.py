@@ -15,7 +15,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from rollout_controller.core.model import Hash
+from rollout_controller.core.release import Hash
 
 REQUESTS: Final = "istio_requests_total"
 BUCKETS: Final = "istio_request_duration_milliseconds_bucket"

@@ -3,7 +3,7 @@
 import pytest
 
 from rollout_controller.api import names
-from rollout_controller.core.model import PausedBy, Phase
+from rollout_controller.core.release import PausedBy, Phase
 from rollout_controller.ports import Kind, Ref
 from tests.support import scene
 from tests.support.explore import explore

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from tests.support import environment, scene
 from tests.support.explore import explore
 from tests.support.play import Run

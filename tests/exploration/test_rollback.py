@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rollout_controller.core.model import RUNNING, Phase
+from rollout_controller.core.release import RUNNING, Phase
 from rollout_controller.core.rollback import ROLLBACK
 from rollout_controller.ports import Kind
 from tests.support import environment, scene

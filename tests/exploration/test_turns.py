@@ -3,7 +3,7 @@
 import pytest
 
 from rollout_controller.api import names
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from tests.support import scene
 from tests.support.explore import explore, moments
 from tests.support.play import Run

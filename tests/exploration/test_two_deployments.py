@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Ref
 from tests.support import scene
 from tests.support.explore import Exploration, explore, moments

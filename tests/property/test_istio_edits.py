@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from rollout_controller.core.model import Part
 from rollout_controller.core.patch import Json
 from rollout_controller.core.template import HASH_LABEL, same_template, template_hash
+from rollout_controller.core.world import Part
 from rollout_controller.istio import (
     Inventory,
     ManagedService,

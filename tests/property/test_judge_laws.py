@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rollout_controller.core.judge import Judgement, Look, Nothing, Thresholds, begin, fold
 from rollout_controller.core.judge_checks import ErrorRate, Latency, Outcome, exceeds, judge_check
 from rollout_controller.core.judge_counts import Counts, Sides, wilson_low
-from rollout_controller.core.model import StageKey
+from rollout_controller.core.release import StageKey
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = StageKey("7d9f", 0, START)

@@ -13,28 +13,21 @@ from hypothesis import strategies as st
 from rollout_controller.core.bookkeeping import tell_apart
 from rollout_controller.core.decide import decide
 from rollout_controller.core.display import display
-from rollout_controller.core.model import (
-    RUNNING,
-    Decision,
+from rollout_controller.core.effects import (
     Delete,
     Effect,
-    Facts,
     HandOver,
     MakeCanary,
-    Observed,
-    Part,
-    Phase,
     Pin,
-    Pods,
     Scale,
     SetTraffic,
-    Stage,
-    StageKey,
-    Traffic,
     Unpause,
-    Verdict,
 )
+from rollout_controller.core.model import Decision, Observed
+from rollout_controller.core.release import RUNNING, Facts, Phase, Stage, StageKey
 from rollout_controller.core.stages import carried
+from rollout_controller.core.verdict import Verdict
+from rollout_controller.core.world import Part, Pods, Traffic
 from tests.builders import NOW, but, pods, policy
 from tests.property.worlds import BACK, PLANS, anything, near, passed, toys
 from tests.toy import Toy

@@ -8,19 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
-    Claim,
-    Drop,
-    Facts,
-    Finalizer,
-    Observed,
-    Phase,
-    Pods,
-    SetTraffic,
-    Side,
-    Sides,
-)
+from rollout_controller.core.effects import Claim, Drop, Finalizer, SetTraffic
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import Facts, Phase
 from rollout_controller.core.stages import carried
+from rollout_controller.core.world import Pods, Side, Sides
 from tests.builders import but
 from tests.property.worlds import anything, near
 

@@ -9,23 +9,12 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from rollout_controller.core.commands import VERBS
-from rollout_controller.core.model import (
-    RUNNING,
-    Facts,
-    Finding,
-    HeaderMatch,
-    HeaderPin,
-    Observed,
-    Part,
-    PausedBy,
-    Phase,
-    Pods,
-    StageKey,
-    Traffic,
-    Verdict,
-    Workload,
-)
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import RUNNING, Facts, HeaderMatch, HeaderPin, PausedBy, Phase, StageKey
 from rollout_controller.core.rollback import straight_back
+from rollout_controller.core.verdict import Verdict
+from rollout_controller.core.world import Part, Pods, Traffic, Workload
 from tests.builders import (
     BLUE_GREEN,
     FED_PLAN,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rollout_controller.api import names
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Kind
 from tests.support import scene
 from tests.support.play import Run

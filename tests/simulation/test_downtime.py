@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from rollout_controller.controller.memory import Memory
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Kind, Unavailable
 from tests.support import environment, releases, scene
 from tests.support.laws import Laws

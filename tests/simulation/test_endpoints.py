@@ -1,6 +1,6 @@
 """Pods that are ready before the proxies can know them."""
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import scene
 from tests.support.play import Run

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind
 from tests.support import mesh, scene
 from tests.support.laws import Laws, check_pass

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind, Ref, Unavailable
 from tests.support import releases, scene
 from tests.support.play import Run

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import mesh, people, scene
 from tests.support.laws import Laws, check_pass

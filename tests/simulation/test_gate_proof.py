@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from rollout_controller.controller.memory import Memory
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind, Refused
 from tests.support import releases, scene
 from tests.support.play import Run

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from rollout_controller.api import names
 from rollout_controller.controller.memory import Memory
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Kind, Unavailable
 from tests.support import environment, mesh, people, releases, scene
 from tests.support.laws import NATIVE, OURS, Laws, check_pass

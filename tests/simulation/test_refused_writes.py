@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollout_controller.controller.memory import PATIENCE, Memory
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import ClusterError, Json, Kind, Refused, Unavailable
 from tests.support import releases, scene
 from tests.support.play import Run

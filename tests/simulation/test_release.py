@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Kind
 from tests.support import scene
 from tests.support.play import Run

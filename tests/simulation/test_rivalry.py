@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from rollout_controller.api import names
-from rollout_controller.core.model import RUNNING, Phase
 from rollout_controller.core.ownership import bears_marks, claims_of
+from rollout_controller.core.release import RUNNING, Phase
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import scene
 from tests.support.rivals import OURS, Rivals

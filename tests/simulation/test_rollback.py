@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind
 from tests.support import environment, mesh, scene
 from tests.support.play import Run

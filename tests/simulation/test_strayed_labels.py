@@ -1,7 +1,7 @@
 """Deployments that bear the gate's label although no Rollout releases them are given back."""
 
 from rollout_controller.api import names
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import scene
 from tests.support.play import Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rollout_controller.core.model import PausedBy, Phase
+from rollout_controller.core.release import PausedBy, Phase
 from rollout_controller.ports import Json
 from tests.support import scene
 from tests.support.play import Run

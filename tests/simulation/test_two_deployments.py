@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollout_controller.api import names
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import environment, scene
 from tests.support.play import Run

@@ -8,7 +8,7 @@ import pytest
 
 from rollout_controller.api import names
 from rollout_controller.controller.memory import GATE_RETRY, GATE_RETRY_LONGEST, Gate
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import scene
 from tests.support.play import Run

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from tests.support import releases, scene
 from tests.support.play import Run
 from tests.support.simulation import ROLLOUT, Evidence

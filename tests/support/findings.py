@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from rollout_controller.core.model import Finding, Stage
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import Stage
 from rollout_controller.istio import Inventory, Known, preflight
 from rollout_controller.istio.coverage import UNROUTED_PATH
 from tests.support.istio_objects import ROUTING, deployment, destination_rule, half, service, virtual_service

@@ -15,7 +15,7 @@ from typing import Final
 
 from rollout_controller.api import names
 from rollout_controller.api.quantities import parse_duration
-from rollout_controller.core.model import Timing
+from rollout_controller.core.world import Timing
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import mesh
 from tests.support.deployments import same_but_hash

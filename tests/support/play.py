@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 from rollout_controller.controller.memory import Memory
 from rollout_controller.controller.status import facts_of
-from rollout_controller.core.model import Facts, Timing
+from rollout_controller.core.release import Facts
+from rollout_controller.core.world import Timing
 from tests.support import environment
 from tests.support.simulation import ROLLOUT, TIMING, Call, Evidence, Hook, Pass, Told
 from tests.support.world import World

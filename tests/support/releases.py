@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rollout_controller.api import names
-from rollout_controller.core.model import RUNNING, Phase
+from rollout_controller.core.release import RUNNING, Phase
 from rollout_controller.ports import Json, Kind
 from tests.support import environment, mesh, scene
 from tests.support.play import Pace, Run

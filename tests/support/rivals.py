@@ -10,7 +10,7 @@ from typing import Final
 from rollout_controller.api import names
 from rollout_controller.controller.memory import Memory
 from rollout_controller.controller.status import facts_of
-from rollout_controller.core.model import Facts, Phase
+from rollout_controller.core.release import Facts, Phase
 from rollout_controller.kube.index import Index
 from rollout_controller.kube.store import Change
 from rollout_controller.ports import Json, Key, Kind, Ref

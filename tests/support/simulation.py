@@ -18,7 +18,9 @@ from rollout_controller.controller.observe import Sighting
 from rollout_controller.controller.reconcile import Reconciler
 from rollout_controller.controller.result import PassResult
 from rollout_controller.controller.status import facts_of
-from rollout_controller.core.model import Facts, Hash, StageKey, Timing, Verdict, Verification
+from rollout_controller.core.release import Facts, Hash, StageKey
+from rollout_controller.core.verdict import Verdict, Verification
+from rollout_controller.core.world import Timing
 from rollout_controller.ports import ClusterError, Json, Key, Kind, Ref, Unavailable
 from tests.support.world import World, ref_of
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rollout_controller.api import names
 from rollout_controller.api.quantities import parse_duration
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.ports import Json, Kind, Ref
 from tests.support import environment, mesh, scene
 from tests.support.laws import _CHECKS, OURS, Laws, demand, needed, status_of

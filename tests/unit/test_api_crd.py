@@ -13,7 +13,7 @@ from rollout_controller.api.crd import custom_resource_definition, main, render
 from rollout_controller.api.schema import structural_schema
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.api.status import RolloutStatus
-from rollout_controller.core.model import RUNNING
+from rollout_controller.core.release import RUNNING
 
 CRDS = Path(__file__).parents[2] / "crds"
 

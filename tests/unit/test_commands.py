@@ -16,7 +16,7 @@ from rollout_controller.core.commands import (
     strangers,
     waiting,
 )
-from rollout_controller.core.model import Command, Facts, Outcome, Phase
+from rollout_controller.core.release import Command, Facts, Outcome, Phase
 from tests.builders import (
     AT_25,
     NOW,

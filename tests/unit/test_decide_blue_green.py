@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
+from rollout_controller.core.effects import (
     Delete,
     Finalizer,
     HandOver,
     MakeCanary,
-    PausedBy,
-    Phase,
     Pin,
     Scale,
     SetTraffic,
     Unpause,
 )
+from rollout_controller.core.release import PausedBy, Phase
 from tests.builders import (
     AT_LIVE,
     AT_PREVIEW,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import Claim, Drop, Observed, PausedBy, Phase, SetTraffic
+from rollout_controller.core.effects import Claim, Drop, SetTraffic
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import PausedBy, Phase
 from tests.builders import (
     AT_5,
     AT_25,

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import Decision, ForeignWrite, Observed, PausedBy, Phase
+from rollout_controller.core.model import Decision, Observed
+from rollout_controller.core.release import PausedBy, Phase
+from rollout_controller.core.world import ForeignWrite
 from tests.builders import AT_25, at_step, but, command, failing, paused, reverting, traffic
 
 IGNORE = "Let its Application ignore ours"

@@ -8,18 +8,11 @@ from typing import Any
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
-    ForeignWrite,
-    HeaderMatch,
-    Observed,
-    Part,
-    Phase,
-    Pin,
-    Scale,
-    SetTraffic,
-    StageKey,
-    Verdict,
-)
+from rollout_controller.core.effects import Pin, Scale, SetTraffic
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import HeaderMatch, Phase, StageKey
+from rollout_controller.core.verdict import Verdict
+from rollout_controller.core.world import ForeignWrite, Part
 from tests.builders import (
     AT_5,
     AT_25,

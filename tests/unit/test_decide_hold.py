@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import Observed, PausedBy, Phase, SetTraffic, StageKey, Verdict
+from rollout_controller.core.effects import SetTraffic
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import PausedBy, Phase, StageKey
+from rollout_controller.core.verdict import Verdict
 from tests.builders import (
     AT_5,
     AT_25,

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
+from rollout_controller.core.effects import (
     Adopt,
     Finalizer,
     HandOver,
-    Observed,
-    Part,
     PauseDeployment,
-    Phase,
     Pin,
     Scale,
     SetTraffic,
     Unpause,
 )
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import Phase
+from rollout_controller.core.world import Part
 from tests.builders import (
     AT_5,
     AT_25,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import ForeignWrite, Observed, Part, PausedBy, Phase, Pin, SetTraffic
+from rollout_controller.core.effects import Pin, SetTraffic
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import PausedBy, Phase
+from rollout_controller.core.world import ForeignWrite, Part
 from tests.builders import (
     AT_5,
     AT_25,

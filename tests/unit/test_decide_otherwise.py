@@ -7,19 +7,18 @@ from dataclasses import replace
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
+from rollout_controller.core.effects import (
     Adopt,
     Delete,
-    Facts,
     Finalizer,
     HandOver,
-    Part,
     PauseDeployment,
-    Phase,
     Pin,
     Scale,
     SetTraffic,
 )
+from rollout_controller.core.release import Facts, Phase
+from rollout_controller.core.world import Part
 from tests.builders import ERROR, PLAN, but, initializing, pods, policy, reverted, seconds
 from tests.toy import Set, Toy, waited
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
-    Adopt,
-    Finalizer,
-    Observed,
-    Part,
-    PausedBy,
-    Phase,
-    Pin,
-    SetTraffic,
-    Unpause,
-)
+from rollout_controller.core.effects import Adopt, Finalizer, Pin, SetTraffic, Unpause
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import PausedBy, Phase
+from rollout_controller.core.world import Part
 from tests.builders import (
     AT_25,
     ERROR,

@@ -8,18 +8,10 @@ import pytest
 
 from rollout_controller.core.bookkeeping import SOON
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
-    Decision,
-    HandOver,
-    MakeCanary,
-    Observed,
-    Part,
-    Phase,
-    Pin,
-    Pods,
-    Scale,
-    SetTraffic,
-)
+from rollout_controller.core.effects import HandOver, MakeCanary, Pin, Scale, SetTraffic
+from rollout_controller.core.model import Decision, Observed
+from rollout_controller.core.release import Phase
+from rollout_controller.core.world import Part, Pods
 from tests.builders import (
     AT_5,
     AT_25,

@@ -5,19 +5,17 @@ from __future__ import annotations
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
+from rollout_controller.core.effects import (
     Delete,
-    Facts,
     Finalizer,
     HandOver,
     MakeCanary,
-    PausedBy,
-    Phase,
     Pin,
     Scale,
     SetTraffic,
     Unpause,
 )
+from rollout_controller.core.release import Facts, PausedBy, Phase
 from tests.builders import AT_25, AT_100, NOW, PLAN, at_step, but, command, policy, seconds, stage
 from tests.toy import Set, Toy
 

@@ -6,17 +6,10 @@ import pytest
 
 from rollout_controller.api.names import FIELD_MANAGER
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import (
-    Delete,
-    Effect,
-    Observed,
-    Part,
-    PauseDeployment,
-    Phase,
-    Pin,
-    Scale,
-    SetTraffic,
-)
+from rollout_controller.core.effects import Delete, Effect, PauseDeployment, Pin, Scale, SetTraffic
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import Phase
+from rollout_controller.core.world import Part
 from tests.builders import (
     AT_25,
     AT_100,

@@ -11,20 +11,9 @@ from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.controller.status import facts_of, status_of
 from rollout_controller.core.decide import decide
 from rollout_controller.core.display import display
-from rollout_controller.core.model import (
-    Decision,
-    Delete,
-    Facts,
-    Finalizer,
-    MakeCanary,
-    Observed,
-    PausedBy,
-    Phase,
-    Pin,
-    Scale,
-    SetTraffic,
-    Stage,
-)
+from rollout_controller.core.effects import Delete, Finalizer, MakeCanary, Pin, Scale, SetTraffic
+from rollout_controller.core.model import Decision, Observed
+from rollout_controller.core.release import Facts, PausedBy, Phase, Stage
 from rollout_controller.core.rollback import REMEMBERED, ROLLBACK, previous, straight_back
 from tests.builders import (
     AT_100,

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import Finding, Notice, Observed, Part, Phase
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Notice, Observed
+from rollout_controller.core.release import Phase
+from rollout_controller.core.world import Part
 from tests.builders import ERROR, at_step, but, healthy, invalid, reverted, reverting
 
 WARNING = Finding("RetriesMultiplyLoad", "warning", "VirtualService shop/web", "spec.http[0]", "why", "cure")

@@ -8,17 +8,11 @@ import pytest
 
 from rollout_controller.core.decide import decide
 from rollout_controller.core.display import display
-from rollout_controller.core.model import (
-    Display,
-    Facts,
-    Finding,
-    Observed,
-    Outcome,
-    Part,
-    PausedBy,
-    Phase,
-    Reading,
-)
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Display, Observed
+from rollout_controller.core.release import Facts, Outcome, PausedBy, Phase
+from rollout_controller.core.verdict import Reading
+from rollout_controller.core.world import Part
 from tests.builders import (
     AT_5,
     AT_25,

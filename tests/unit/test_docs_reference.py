@@ -27,7 +27,7 @@ from rollout_controller.api.schema import structural_schema
 from rollout_controller.api.spec import RolloutSpec
 from rollout_controller.api.status import RolloutStatus
 from rollout_controller.app.settings import Settings
-from rollout_controller.core.model import WRITE_FAILS
+from rollout_controller.core.finding import WRITE_FAILS
 from rollout_controller.core.strays import CODE
 
 CORE = Path(rollout_controller.__file__).parent / "core"

@@ -154,7 +154,7 @@ def codes() -> set[str]:
             *names,
             "rollout_controller.cli.forms",
             "rollout_controller.cli.lint",
-            "rollout_controller.core.model",
+            "rollout_controller.core.finding",
             "rollout_controller.core.ownership",
             "rollout_controller.core.spec_findings",
         )

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from rollout_controller.controller.jobs import Job, Stray
-from rollout_controller.core.model import Verification
 from rollout_controller.core.share import Bypass
+from rollout_controller.core.verdict import Verification
 from rollout_controller.ports import ProxiesError, Sender, Subset
 from tests.support.evaluating import KEY, NEW, POD, Bench, draining, job, play, prometheus, scope, time
 from tests.support.fakeprometheus import Revision, none, steady

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rollout_controller.controller.status import facts_of, status_of, worth_writing
 from rollout_controller.core.display import display
-from rollout_controller.core.model import Facts, HeaderMatch, Observed
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import Facts, HeaderMatch
 from tests.builders import (
     AT_BOTH,
     AT_LIVE,

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from rollout_controller.core.model import HeaderMatch, Stage
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch, Stage
 from rollout_controller.istio import Known
 from tests.support.findings import codes, everywhere, routed, ruled, told
 from tests.support.istio_objects import ROUTING, half

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.core.model import HeaderMatch
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch
 from rollout_controller.istio import Known
 from tests.support.findings import codes, everywhere, named, pod, routed, ruled, some, told
 from tests.support.istio_objects import NAMED, half, route, service, to, virtual_service

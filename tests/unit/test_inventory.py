@@ -12,7 +12,7 @@ from rollout_controller.api.parse import parse_spec
 from rollout_controller.controller.inventory import confirmed, in_force, take_inventory
 from rollout_controller.controller.policy import compile_policy
 from rollout_controller.controller.snapshot import Snapshot, take
-from rollout_controller.core.model import Facts, Phase
+from rollout_controller.core.release import Facts, Phase
 from rollout_controller.istio.inventory import Inventory
 from rollout_controller.istio.preflight import preflight
 from rollout_controller.istio.routing import Routing

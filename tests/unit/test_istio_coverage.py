@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.core.model import Finding
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.istio import Inventory, ManagedService, Routing, preflight
 from tests.support.findings import everywhere

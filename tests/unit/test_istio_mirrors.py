@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rollout_controller.core.model import HeaderMatch
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch
 from rollout_controller.istio import read_traffic, set_traffic
 from tests.support.istio_objects import ROUTING, destination_rule, half, route, to, virtual_service
 from tests.support.jsonpatch import apply

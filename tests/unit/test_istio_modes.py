@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.core.model import HeaderMatch
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch
 from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.istio import ManagedService, Routing, pin_service, read_traffic, set_traffic
 from tests.support.istio_objects import ROUTING, destination_rule, half, route, to, virtual_service

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
-from rollout_controller.core.model import HeaderMatch, HeaderPin
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch, HeaderPin
 from rollout_controller.istio import read_traffic, set_traffic
 from rollout_controller.istio.pins import Unjoinable, join
 from tests.support.istio_objects import ROUTING, destination_rule, half, route, to, virtual_service

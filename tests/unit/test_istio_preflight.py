@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.core.model import Part
 from rollout_controller.core.patch import Json
+from rollout_controller.core.world import Part
 from rollout_controller.istio import Inventory, Known, ManagedService, Routing, preflight
 from tests.support.istio_objects import (
     NAMED,

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from rollout_controller.core.model import ForeignWrite
 from rollout_controller.core.patch import Json
+from rollout_controller.core.world import ForeignWrite
 from rollout_controller.istio import ManagedService, Routing, TrafficReading, read_traffic
 from tests.support.istio_objects import (
     NAMED,

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from rollout_controller.core.model import Finding, Part
+from rollout_controller.core.finding import Finding
 from rollout_controller.core.patch import Json
+from rollout_controller.core.world import Part
 from rollout_controller.istio import Routing, preflight
 from rollout_controller.istio.edits import set_traffic
 from rollout_controller.istio.inventory import Inventory, Known

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rollout_controller.core.model import HeaderMatch, HeaderPin
 from rollout_controller.core.patch import Json
+from rollout_controller.core.release import HeaderMatch, HeaderPin
 from rollout_controller.istio.strategy_findings import strategy_findings
 from tests.support.istio_objects import ROUTING, destination_rule, half, route, to, virtual_service
 

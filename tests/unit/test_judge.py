@@ -9,7 +9,7 @@ import pytest
 from rollout_controller.core.judge import Judgement, Look, Nothing, Thresholds, begin, enough, failing, fold
 from rollout_controller.core.judge_checks import ErrorRate, Latency
 from rollout_controller.core.judge_counts import Counts, Sides
-from rollout_controller.core.model import StageKey
+from rollout_controller.core.release import StageKey
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = StageKey("7d9f", 0, START)

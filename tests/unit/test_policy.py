@@ -8,7 +8,7 @@ import pytest
 
 from rollout_controller.api.parse import parse_spec
 from rollout_controller.controller.policy import compile_policy
-from rollout_controller.core.model import HeaderMatch, Policy
+from rollout_controller.core.release import HeaderMatch, Policy
 from tests.builders import seconds
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollout_controller.core.model import Stage
+from rollout_controller.core.release import Stage
 from rollout_controller.core.stages import affordable, called, carried, need, place, sent
 from tests.builders import stage
 

@@ -9,7 +9,8 @@ import pytest
 
 from rollout_controller.controller.status import facts_of, status_of, worth_writing
 from rollout_controller.core.decide import decide
-from rollout_controller.core.model import Observed, Verification
+from rollout_controller.core.model import Observed
+from rollout_controller.core.verdict import Verification
 from rollout_controller.ports import Json
 from tests.builders import (
     AT_25,

@@ -8,8 +8,10 @@ import pytest
 
 from rollout_controller.core.decide import decide
 from rollout_controller.core.events import DETECTORS
-from rollout_controller.core.model import Observed, PausedBy, Pods
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import PausedBy
 from rollout_controller.core.table import TABLE, Event, State
+from rollout_controller.core.world import Pods
 from tests.builders import (
     AT_25,
     AT_50,

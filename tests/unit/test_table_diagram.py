@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout_controller.core.model import Phase
+from rollout_controller.core.release import Phase
 from rollout_controller.core.table import TABLE, State, diagram
 
 
