@@ -11,7 +11,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rollout_controller.api.spec import Analysis, RolloutSpec, Traffic, Workload
+from rollout_controller.api.analysis import Analysis
+from rollout_controller.api.spec import RolloutSpec
+from rollout_controller.api.traffic import Traffic
+from rollout_controller.api.workload import Workload
 
 _FOUND_LENGTH: Final = 80
 

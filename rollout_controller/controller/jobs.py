@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from rollout_controller.api.spec import Analysis
+from rollout_controller.api.analysis import Analysis
 from rollout_controller.controller.observe import Sighting
 from rollout_controller.controller.sides import serving_sets
 from rollout_controller.controller.snapshot import Snapshot

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from rollout_controller.api.spec import BlueGreen, Canary, HeaderValue, Pin, RolloutSpec
+from rollout_controller.api.spec import RolloutSpec
+from rollout_controller.api.strategy import BlueGreen, Canary, HeaderValue, Pin
 from rollout_controller.core.release import HeaderMatch, HeaderPin, Policy, Stage
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
 from rollout_controller.api.parse import Places
-from rollout_controller.api.spec import IstioTraffic, RolloutSpec, VirtualServiceRef
+from rollout_controller.api.spec import RolloutSpec
+from rollout_controller.api.traffic import IstioTraffic, VirtualServiceRef
 from rollout_controller.core.patch import Json
 
 CLUSTER_DOMAIN: Final = "cluster.local"

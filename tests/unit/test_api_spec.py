@@ -7,7 +7,7 @@ import pytest
 
 from e2e.tests.crd_objects import MINIMAL, UNKNOWN, WRONG, Wrong, rollout
 from rollout_controller.api import RolloutSpec, SpecError, parse_places, parse_spec
-from rollout_controller.api.spec import Step
+from rollout_controller.api.strategy import Step
 
 
 def test_a_minimal_spec_gets_the_documented_defaults() -> None:
