@@ -27,6 +27,17 @@ GROUPS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     }
 )
 """The kinds that are looked at, by their API group."""
+_BESIDE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "": frozenset({"ServiceAccount", "Node", "Pod", "Secret", "ConfigMap", "Endpoints"}),
+        "apps": frozenset({"DaemonSet", "StatefulSet", "ReplicaSet", "ControllerRevision"}),
+        "networking.istio.io": frozenset(
+            {"EnvoyFilter", "ProxyConfig", "Sidecar", "WorkloadEntry", "WorkloadGroup"}
+        ),
+        "security.istio.io": frozenset({"AuthorizationPolicy", "RequestAuthentication"}),
+    }
+)
+"""Other kinds of these groups: a name like theirs is no slip."""
 _VERSIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "": ("v1",),
@@ -86,6 +97,6 @@ def _version_findings(manifest: Manifest, title: str) -> Iterator[Finding]:
         found = f"expected {' or '.join(known)}, found {given}"
         yield error(UNKNOWN_VERSION, title, "apiVersion", found, "Correct it.")
     close = get_close_matches(kind, GROUPS.get(group, ()), 1, _CLOSE)
-    if not known and close:
+    if not known and close and kind not in _BESIDE.get(group, ()):
         found = f"there is no {kind} in {given}"
         yield error(UNKNOWN_VERSION, title, "kind", found, f'Did you mean "{close[0]}"?')

@@ -85,10 +85,10 @@ class Manifests:
     resources: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def together(self, one: str, other: str) -> bool:
-        """Whether what these files hold is applied side by side: no patch, and no other overlay."""
+        """Whether what these files hold is applied side by side: no patch, and no folder of another
+        environment."""
         listed = all(f in self.resources.get(_folder(f), (f,)) for f in (one, other))
-        kustomized = {_folder(f) for f in (one, other)} & self.resources.keys()
-        return listed and (not kustomized or _folder(one) == _folder(other))
+        return listed and _folder(one) == _folder(other)
 
 
 def _member(node: yaml.Node, key: str) -> tuple[int, yaml.Node] | None:

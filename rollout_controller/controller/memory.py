@@ -141,6 +141,7 @@ class Memory:
             pinned_routes=reading.pinned_routes,
             mirror=reading.mirror,
             relabelled_by=reading.relabelled_by,
+            routed=reading.routed,
         )
 
     def could_not_write(self, problem: Refused | Unavailable, *, back: bool) -> bool:

@@ -147,7 +147,7 @@ def _pods(snapshot: Snapshot, one: _Seen, revision: Hash, pods: tuple[Json, ...]
         ready_endpoints=ready,
         existing=existing,
         current=revision == one.name,
-        trouble=next(filter(None, map(trouble_of, pods)), ""),
+        trouble=min(filter(None, map(trouble_of, pods)), default=""),
     )
 
 

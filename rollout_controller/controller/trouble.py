@@ -1,7 +1,8 @@
 """Why a pod does not become ready, as the kubelet and the scheduler tell it, in words that stay the same.
 
-A container that keeps ending alternates between waiting, running and ended, and one whose image is not there
-between two reasons: each is told in one way, or the status would be written at every turn.
+A container that keeps ending, or that cannot be started, alternates between waiting, running and ended, and
+one whose image is not there between two reasons: each is told in one way, or the status would be written at
+every turn.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ def _of_container(container: Json) -> str:
     reason = waiting.get("reason") or ""
     if reason in _NO_IMAGE:
         return f"container {name}: its image {container.get('image', '')} cannot be pulled"
-    if reason not in _ON_ITS_WAY:
-        return f"container {name}: {_short(': '.join(filter(None, (reason, waiting.get('message')))))}"
     last = ended or (container.get("lastState") or {}).get("terminated")
+    if last is None and reason not in _ON_ITS_WAY:
+        return f"container {name}: {_short(': '.join(filter(None, (reason, waiting.get('message')))))}"
     if last is None or (last.get("exitCode") == 0 and last.get("reason") == "Completed"):
         return ""
     code, why = last.get("exitCode"), last.get("reason") or ""

@@ -95,7 +95,7 @@ class Count:
 def _count(snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, Count]:
     """The pods by revision."""
     counted: dict[str, Count] = {}
-    for pod in snapshot.pods:
+    for pod in sorted(snapshot.pods, key=lambda pod: str(pod["metadata"]["name"])):
         own = pod["metadata"].get("labels") or {}
         status = pod.get("status") or {}
         if status.get("phase") in {"Succeeded", "Failed"}:
@@ -156,8 +156,8 @@ def _subset_labels(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _who_paused(deployment: Json) -> str:
-    """The field manager that last wrote the spec: who un-paused it, if it is not paused."""
+    """The field manager that says `paused: false`, "" if none does: a removed pause has no owner."""
     entries: list[dict[str, Any]] = deployment["metadata"].get("managedFields") or []
-    spec = [e for e in entries if "f:spec" in (e.get("fieldsV1") or {}) and e.get("subresource") is None]
-    last = max(spec, key=lambda e: e.get("time") or "", default=None)
+    says = [e for e in entries if "f:paused" in ((e.get("fieldsV1") or {}).get("f:spec") or {})]
+    last = max(says, key=lambda e: e.get("time") or "", default=None)
     return str(last.get("manager") or "") if last else ""

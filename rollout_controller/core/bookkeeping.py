@@ -106,12 +106,12 @@ def _note_share(o: Observed, facts: Facts) -> Facts:
 
     A share that rose, or pinned routes and copies that are there now, begin the stage's stretch anew: between
     the status that granted them and their write there may have been a crash, and any time, in which the
-    canary was sent what the stage before gave it. Nothing is reached through a VirtualService that is gone:
-    what it says when it is made anew is no way back.
+    canary was sent what the stage before gave it. Nothing is reached where no VirtualService is left: what
+    the first one says that is made anew is no way back.
     """
     if facts.stage < 0 or is_.foreign_pins(o, facts):
         return facts
-    if Part.VIRTUAL_SERVICE in o.absent and Part.VIRTUAL_SERVICE not in o.unread:
+    if o.traffic is not None and not o.traffic.routed and Part.VIRTUAL_SERVICE not in o.unread:
         return replace(facts, reached=0, fed=False)
     low = min(is_.canary_share(o, facts)[0], is_.desired_weight(facts))
     if low > facts.reached:

@@ -74,7 +74,7 @@ def _guard(o: Observed, facts: Facts) -> list[Effect]:
     if o.workload is not None and is_.deployment_present(o):
         if not o.workload.labelled:
             effects.append(Adopt(present=True))
-        if not ((o.workload.paused and o.workload.held) or is_.glass_broken(o, facts)):
+        if not ((o.workload.paused and o.workload.held) or is_.let_roll(o, facts)):
             effects += [PauseDeployment()] if o.workload.target != facts.stable else []
     return effects
 

@@ -95,7 +95,7 @@ class Workload:
     which then stands in `Observed.absent`). `held` says that the
     pause is ours (annotation held-by); `labelled` that the gate's label is on. `others` are the
     ReplicaSets that are neither stable nor canary: the Deployment's older ones and canaries of ours left
-    from earlier. `changed_by` is the field manager that last wrote `spec.paused`. `bereft` counts pods of the
+    from earlier. `changed_by` is the field manager that says `paused: false`. `bereft` counts pods of the
     canary's revision whose ReplicaSet is gone. `namespace` and `name` are the Deployment's, whether it exists
     or not; of two those of the idle one.
 
@@ -152,7 +152,8 @@ class Traffic:
     make, or others (some are missing, or are not what they should be); `mirror` is the lowest and highest
     percent of requests over the managed routes of which the canary subset gets a copy. `fixed` subsets are
     told apart by labels of the user's own, as those of two Deployments are: they are never pinned. Where
-    `services` is true two Services stand in the place of the subsets.
+    `services` is true two Services stand in the place of the subsets. `routed` says that there is a managed
+    VirtualService.
     """
 
     canary_weight: tuple[int, int]
@@ -166,6 +167,7 @@ class Traffic:
     mirror: tuple[int, int] = (0, 0)
     fixed: bool = False
     services: bool = False
+    routed: bool = True
 
     @property
     def fed(self) -> bool:

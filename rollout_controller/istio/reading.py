@@ -22,7 +22,7 @@ class TrafficReading:
     """`canary_weight` is the lowest and highest percent of *our* traffic that the canary subset gets over the
     managed routes, (0, 0) where no route sends to us; `subsets` the revisions to which the stable and the
     canary side are pinned; `changed_by` is who wrote routes after us, `relabelled_by` who wrote subsets or
-    selectors, None if nobody did; `pinned_routes` and `mirror` are as in `core.world.Traffic`.
+    selectors, None if nobody did; `pinned_routes`, `mirror` and `routed` are as in `core.world.Traffic`.
     """
 
     canary_weight: tuple[int, int]
@@ -31,6 +31,7 @@ class TrafficReading:
     relabelled_by: ForeignWrite | None = None
     pinned_routes: Literal["none", "ours", "other"] = "none"
     mirror: tuple[int, int] = (0, 0)
+    routed: bool = True
 
 
 def read_traffic(
@@ -74,6 +75,7 @@ def read_traffic(
         relabelled_by=last_stranger(_pins_written(routing, destination_rule, selectors)),
         pinned_routes=_pinned_routes(routing, managed, host, header_pins),
         mirror=(min(copies, default=0), max(copies, default=0)),
+        routed=bool(services),
     )
 
 

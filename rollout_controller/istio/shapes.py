@@ -82,6 +82,8 @@ _RETRIES: Final = Fields(
     },
     exact=True,
 )
+_REWRITE: Final = Fields({"uri": STRING, "authority": STRING, "uriRegexRewrite": _MAP}, closed=True)
+_CORS: Final = Fields({"allowOrigins": Each(_TEXT), "allowMethods": _STRINGS, "allowHeaders": _STRINGS})
 _HTTP: Final = Fields(
     {
         "name": STRING,
@@ -90,7 +92,7 @@ _HTTP: Final = Fields(
         "redirect": _MAP,
         "directResponse": _MAP,
         "delegate": _MAP,
-        "rewrite": _MAP,
+        "rewrite": _REWRITE,
         "timeout": STRING,
         "retries": _RETRIES,
         "fault": _MAP,
@@ -98,7 +100,7 @@ _HTTP: Final = Fields(
         "mirrors": Each(Fields({"destination": _TARGET, "percentage": _MAP})),
         "mirrorPercent": NUMBER,
         "mirrorPercentage": _MAP,
-        "corsPolicy": _MAP,
+        "corsPolicy": _CORS,
         "headers": _MAP,
     },
     exact=True,

@@ -154,9 +154,9 @@ def _label_findings(known: Inventory, obj: str, path: str, labels: Mapping[str, 
         if fixed.get(key) == value:
             continue
         if pods.get(key) == value:
-            without = [pod["metadata"]["name"] for pod in known.pods if _lacks(pod, key, value)]
+            without = any(_lacks(pod, key, value) for pod in known.pods)
             tell = error if without else warning
-            lost = f"{without[0]} is without it and gets" if without else "a version without it would get"
+            lost = "pods that are without it get" if without else "a version without it would get"
             yield tell(
                 LABEL_OUTSIDE_SELECTOR,
                 obj,

@@ -19,6 +19,8 @@ _POD_METADATA: Final = (
 )
 
 _STATES: Final = {"waiting": ("reason", "message"), "terminated": ("exitCode", "reason")}
+_COUNTING: Final = frozenset({"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull"})
+"""Reasons of which nobody reads the message, and which comes with another one at every try."""
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """A whole manifest in an annotation."""
@@ -57,7 +59,7 @@ def _unready(status: Json) -> Json:
 
 
 def _container_status(container: Json) -> Json:
-    """Without times, so that a container which keeps ending wakes nobody at every turn."""
+    """Without times and counts, so that a container which keeps ending wakes as few as can be."""
     kept = _picked(container, ("name", "image", "ready"))
     for field in ("state", "lastState"):
         told = {
@@ -65,6 +67,8 @@ def _container_status(container: Json) -> Json:
             for state, wanted in _STATES.items()
             if (container.get(field) or {}).get(state)
         }
+        if told.get("waiting", {}).get("reason") in _COUNTING:
+            told["waiting"].pop("message", None)
         if told:
             kept[field] = told
     return kept

@@ -266,7 +266,10 @@ def _managed(old: Json | None, new: Json, manager: str, at: str) -> list[Json]:
         return entries
     mine = {key for entry in entries if entry["manager"] == manager for key in entry["fieldsV1"]["f:spec"]}
     rest = list(_without(entries, changed, manager))
-    fields: Json = {key: {} for key in sorted(mine | changed)}
+    there = {f"f:{key}" for key in after}  # what is removed belongs to nobody
+    fields: Json = {key: {} for key in sorted((mine | changed) & there)}
+    if not fields:
+        return rest
     return [*rest, {"manager": manager, "operation": "Update", "time": at, "fieldsV1": {"f:spec": fields}}]
 
 

@@ -219,17 +219,23 @@ def test_a_virtual_service_that_is_gone_is_no_abort_but_its_pins_are_taken_back(
 
 
 def test_a_virtual_service_that_is_made_anew_is_given_the_share_again_and_is_no_abort() -> None:
-    gone = but(
-        at_step(AT_25), traffic=traffic(0), absent=frozenset({Part.VIRTUAL_SERVICE}), findings=(ERROR,)
-    )
+    away = frozenset({Part.VIRTUAL_SERVICE})
+    gone = but(at_step(AT_25), traffic=but(traffic(0), routed=False), absent=away, findings=(ERROR,))
     held = decide(gone)
     assert (held.facts.phase, held.facts.paused_by, held.facts.reached) == (
         Phase.PAUSED,
         PausedBy.FINDING,
         0,
     )
-    anew = decide(but(gone, facts=held.facts, absent=frozenset(), findings=()))
+    anew = decide(but(gone, facts=held.facts, traffic=traffic(0), absent=frozenset(), findings=()))
     assert (anew.facts.phase, anew.effects) == (Phase.PROGRESSING, (SetTraffic(25),))
+
+
+def test_everybody_home_by_hand_is_an_abort_also_while_one_of_several_virtual_services_is_gone() -> None:
+    gone = but(at_step(AT_25), absent=frozenset({Part.VIRTUAL_SERVICE}), findings=(ERROR,))
+    low = but(gone, facts=decide(gone).facts, traffic=by("kubectl", 0, 0))
+    cured = decide(but(low, facts=decide(low).facts, absent=frozenset(), findings=()))
+    assert cured.facts.phase is Phase.REVERTING
 
 
 def test_with_a_finding_no_share_is_raised_but_one_may_fall() -> None:

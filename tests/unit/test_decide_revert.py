@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from rollout_controller.api.names import FIELD_MANAGER
 from rollout_controller.core.decide import decide
 from rollout_controller.core.effects import Delete, Effect, PauseDeployment, Pin, Scale, SetTraffic
 from rollout_controller.core.model import Observed
@@ -252,14 +251,12 @@ def test_a_version_that_was_taken_back_and_rolls_halfway_is_taken_back_once_more
     assert over.facts.phase is Phase.REVERTED
 
 
-@pytest.mark.parametrize(("who", "effects"), [("kubectl", (PauseDeployment(),)), (FIELD_MANAGER, ())])
-def test_only_in_our_name_a_version_that_was_taken_back_is_let_roll(
-    who: str, effects: tuple[Effect, ...]
-) -> None:
-    loose = but(reverted(), workload={"paused": False, "changed_by": who, "synced": False})
-    assert decide(loose).effects == effects
-    rolls = but(loose, workload={"synced": True, "others": (pods("new", 1, current=True),)})
-    assert decide(rolls).facts.phase is Phase.INITIALIZING
+@pytest.mark.parametrize("synced", [False, True])
+def test_a_version_that_was_taken_back_and_is_let_roll_is_not_stopped_halfway(synced: bool) -> None:
+    loose = but(reverted(), workload={"paused": False, "synced": synced})
+    d = decide(loose)
+    assert PauseDeployment() not in d.effects
+    assert d.facts.phase is (Phase.INITIALIZING if synced else Phase.REVERTED)
 
 
 def test_what_was_handed_over_is_finished_even_if_everybody_was_on_the_way_back() -> None:

@@ -92,6 +92,12 @@ def test_an_object_that_is_given_twice_is_an_error_that_names_both_places(shell:
     assert shell.status == 1
 
 
+def test_an_object_of_two_environments_is_not_given_twice(shell: Shell) -> None:
+    everything(shell)
+    shell.write(staging__dr_yaml=RULE, prod__dr_yaml=RULE)
+    assert "GivenTwice" not in {row["code"] for row in shell.rows()}
+
+
 def test_a_file_that_is_named_twice_is_read_once(shell: Shell) -> None:
     everything(shell)
     assert shell.found(str(shell.folder), str(shell.folder / "dr.yaml")) == []
@@ -179,6 +185,7 @@ def test_a_version_or_kind_that_does_not_exist_is_an_error(
     [
         ("networking.istio.io/v1alpha3", "VirtualService"),
         ("networking.istio.io/v1", "EnvoyFilter"),
+        ("security.istio.io/v1", "RequestAuthentication"),
         ("gateway.networking.k8s.io/v1", "Gateway"),
         ("appmesh.k8s.aws/v1beta2", "VirtualService"),
         ("argoproj.io/v1alpha1", "Rollout"),

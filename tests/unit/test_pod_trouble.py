@@ -78,6 +78,21 @@ def test_a_container_that_keeps_ending_is_told_of_in_one_way_at_every_turn() -> 
     assert {trouble_of(turn) for turn in turns} == {"container web ended with exit code 1"}
 
 
+def test_a_container_that_cannot_be_started_is_told_of_in_one_way_from_its_second_try_on() -> None:
+    last = ended(128, "StartError")
+    turns = [
+        pod(waiting("RunContainerError", "no such file"), last=last),
+        pod(waiting("CrashLoopBackOff"), last=last),
+    ]
+    assert {trouble_of(turn) for turn in turns} == {"container web ended with exit code 128 (StartError)"}
+
+
+def test_what_counts_up_in_a_message_that_nobody_reads_wakes_nobody() -> None:
+    assert pod(waiting("CrashLoopBackOff", "back-off 10s")) == pod(
+        waiting("CrashLoopBackOff", "back-off 20s")
+    )
+
+
 def test_a_long_message_is_cut() -> None:
     assert len(trouble_of(pod(waiting("Odd", "x" * 1000)))) < 200
 
