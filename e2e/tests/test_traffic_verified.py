@@ -1,12 +1,12 @@
-"""Whether requests go where the routes send them: a shadowed route, another VirtualService, a subset that
-means other pods; and istiod's word on who sends to a canary."""
+"""Whether requests go where the routes send them: a shadowed route, another VirtualService; and istiod's word
+on who sends to a canary. That a subset means other pods is found before: see test_findings_rules."""
 
 import pytest
 
 from e2e.localcluster import LocalCluster
 from e2e.localcluster.kube import Object
 from e2e.tests.controller import Controller
-from e2e.tests.support import Namespace, destination_rule, virtual_service, wait_for
+from e2e.tests.support import Namespace, virtual_service, wait_for
 from e2e.tests.world import HOLD, World, analysis, failed
 from rollout_controller.istiod.client import Istiod, IstiodSettings
 from rollout_controller.ports import Sender, Subset
@@ -92,25 +92,6 @@ async def test_another_virtual_service_that_takes_most_requests_holds_the_releas
         await world.command("abort", "enough")
         await world.phase("Reverted")
     assert verified(await world.status())[:2] == ("False", "FarTooFew")
-
-
-async def test_a_subset_that_means_other_pods_holds_the_release(
-    namespace: Namespace, controller: Controller
-) -> None:
-    service = f"web.{namespace.name}.svc.cluster.local"
-    # Of two rules for one host the older one's subsets count: the canary's weight goes to all pods.
-    await namespace.apply(destination_rule(service, {"canary": {"app": "web"}}, "an-older-one"))
-    world = await World.begin(
-        namespace,
-        controller,
-        strategy={"canary": {"minPods": 1, "steps": [HOLD, {"weight": 100}]}},
-        analysis=HELD,
-    )
-    async with world.load(RATE) as load:
-        await world.release("v2")
-        await paused(world, "FarTooFew")
-        assert 0.02 < load.share("v2", load.answers[-1].done - 10) < 0.1
-    assert failed(load) == ""
 
 
 async def test_istiod_tells_whom_it_gives_routes_to_a_canary(
