@@ -5,17 +5,23 @@ connection into a pipe to an address inside the namespace.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from e2e.localcluster.errors import LocalClusterError
 from e2e.localcluster.supervisor import Supervisor
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+_QUEUED_AT_MOST: Final = 10.0
+_PAUSE: Final = 0.005
+"""Seconds between two attempts to enter the queue."""
+_QUEUE: Final = 512
 
 
 async def serve(door: socket.socket, supervisor: Supervisor, over: asyncio.Event) -> asyncio.Server:
@@ -38,7 +44,7 @@ async def serve(door: socket.socket, supervisor: Supervisor, over: asyncio.Event
         finally:
             writer.close()
 
-    return await asyncio.start_unix_server(session, sock=door)
+    return await asyncio.start_unix_server(session, sock=door, backlog=_QUEUE)
 
 
 async def _obey(asked: dict[str, Any], supervisor: Supervisor, over: asyncio.Event) -> dict[str, Any]:
@@ -106,10 +112,25 @@ async def dial(door: Path, host: str, port: int) -> Streams:
 
 
 async def connect(door: Path) -> Streams:
-    """Connect to a unix socket whose path may be longer than a socket address holds (107 bytes)."""
+    """Connect to a unix socket whose path may be longer than a socket address holds (107 bytes).
+
+    Raises TimeoutError where its queue stays full for 10 s.
+    """
     directory = os.open(door.parent, os.O_PATH | os.O_DIRECTORY)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        return await asyncio.open_unix_connection(f"/proc/self/fd/{directory}/{door.name}")
+        sock.setblocking(False)
+        async with asyncio.timeout(_QUEUED_AT_MOST):
+            while True:
+                # Not left to asyncio, which takes the "try again" of a full queue for "under way".
+                with contextlib.suppress(BlockingIOError):
+                    sock.connect(f"/proc/self/fd/{directory}/{door.name}")
+                    break
+                await asyncio.sleep(_PAUSE)
+        return await asyncio.open_unix_connection(sock=sock)
+    except BaseException:
+        sock.close()
+        raise
     finally:
         os.close(directory)
 

@@ -123,3 +123,28 @@ async def test_a_socket_path_may_be_longer_than_a_socket_address(
     server = await asyncio.start_unix_server(greet, "door")
     async with server:
         assert (await control.ask(folder / "door", do="greet"))["hello"] == 1
+
+
+async def test_a_control_socket_with_a_full_queue_is_waited_for(tmp_path: Path) -> None:
+    # asyncio takes the kernel's "try again" for "under way", and the connection is lost at the first word.
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door.bind(str(tmp_path / "door"))
+    door.listen(0)  # room for one
+    door.setblocking(False)
+    first = await control.connect(tmp_path / "door")
+    second = asyncio.create_task(control.connect(tmp_path / "door"))
+    await asyncio.wait({second}, timeout=0.05)
+    assert not second.done()
+
+    loop = asyncio.get_running_loop()
+    answered = []
+    for _ in range(2):
+        accepted, _ = await asyncio.wait_for(loop.sock_accept(door), 5)
+        answered.append(accepted)
+        await loop.sock_sendall(accepted, b"hello\n")
+    for reader, writer in (first, await asyncio.wait_for(second, 5)):
+        assert await asyncio.wait_for(reader.readline(), 5) == b"hello\n"
+        writer.close()
+    for accepted in answered:
+        accepted.close()
+    door.close()
