@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed-$(shell { cat requirements.lock; sed -n '/^\[project
 .PHONY: demo test check lint quick explore real bench lock clean
 
 demo: $(STAMP)
-	@$(PY) -m e2e.demo $(if $(KEEP),--keep) $(if $(SCENE),--scene $(SCENE))
+	@$(PY) -m e2e.demo $(if $(KEEP),--keep) $(if $(SCENE),--scene $(SCENE)) $(if $(PACE),--pace $(PACE))
 
 test: check explore real
 
@@ -34,7 +34,7 @@ explore: $(STAMP)
 	$(PY) -m pytest tests/property tests/simulation tests/exploration -n 2
 
 real: $(STAMP)
-	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 4 --dist loadgroup -m "not alone"
+	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 8 --dist loadgroup -m "not alone"
 	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -m alone
 
 bench: $(STAMP)

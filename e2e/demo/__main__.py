@@ -1,4 +1,4 @@
-"""`python -m e2e.demo [--keep] [--scene NAME]`: see the package."""
+"""`python -m e2e.demo [--keep] [--scene NAME] [--pace DURATION]`: see the package."""
 
 import argparse
 import asyncio
@@ -51,8 +51,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--scene",
+        action="append",
+        default=[],
         choices=[release.scene for release in RELEASES + OTHER_WAYS],
-        help="only this release (make demo SCENE=bluegreen); the way back comes after a good one",
+        help="only this release (make demo SCENE=bluegreen), may be given again; the way back comes after a"
+        " good one",
+    )
+    parser.add_argument(
+        "--pace",
+        metavar="DURATION",
+        help="how long a step lasts at least, such as 5s (make demo PACE=5s); default: what demo/rollout.yaml"
+        " says",
     )
     return parser
 
@@ -66,7 +75,7 @@ async def _play(parsed: argparse.Namespace, console: Console) -> int:
     releases = scenes(parsed.scene)
     told = False
     try:
-        async with set_up(story.screen, logs) as setting:
+        async with set_up(story.screen, logs, parsed.pace) as setting:
             await story.tell(setting, releases)
             if parsed.keep:
                 told = True

@@ -64,10 +64,14 @@ OTHER_WAYS = (
 """Scenes that are played only when they are asked for."""
 
 
-def scenes(name: str | None) -> tuple[Release, ...]:
-    """The releases of one scene, of the story for None; a way back needs one that it leads back from."""
-    chosen = RELEASES if name is None else tuple(r for r in RELEASES + OTHER_WAYS if r.scene == name)
-    return (RELEASES[0], *chosen) if chosen and chosen[0].back else chosen
+def scenes(names: Sequence[str] = ()) -> tuple[Release, ...]:
+    """The releases of these scenes in the story's order, of the story where none is named; a way back needs
+    one that it leads back from."""
+    if not names:
+        return RELEASES
+    back = any(release.back for release in RELEASES if release.scene in names)
+    wanted = {*names, RELEASES[0].scene} if back else {*names}
+    return tuple(release for release in RELEASES + OTHER_WAYS if release.scene in wanted)
 
 
 @dataclass(frozen=True)

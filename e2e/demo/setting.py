@@ -46,8 +46,9 @@ class Setting:
 
 
 @asynccontextmanager
-async def set_up(screen: Screen, logs: Path) -> AsyncIterator[Setting]:
-    """Bring it all up, and down at the end; the folder `logs` then holds the logs of all parts.
+async def set_up(screen: Screen, logs: Path, pace: str | None = None) -> AsyncIterator[Setting]:
+    """Bring it all up, and down at the end; the folder `logs` then holds the logs of all parts. `pace` is how
+    long a step lasts at least, where it is not to be what demo/rollout.yaml says.
 
     Raises LocalClusterError, DemoError, ControllerError.
     """
@@ -60,6 +61,8 @@ async def set_up(screen: Screen, logs: Path) -> AsyncIterator[Setting]:
             await stage.install()
             say("applying demo/: Deployment, Service, Gateway, VirtualService, DestinationRule, Rollout")
             await stage.apply()
+            if pace is not None:
+                await stage.set_pace(pace)
             async with cluster.kube() as kube, Observer(cluster, kube, NAMESPACE, NAME) as observer:
                 log = logs / "controller.log"
                 shown = log.relative_to(REPOSITORY)

@@ -81,6 +81,12 @@ class Stage:
         await until("demo/ to be accepted", applied)
         await self.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=60s")
 
+    async def set_pace(self, minimum: str) -> None:
+        """How long a step lasts at least: a duration, as the Rollout writes it."""
+        await self.kubectl(
+            "patch", "rlt", NAME, "--type=merge", "--patch", json.dumps({"spec": {"minDuration": minimum}})
+        )
+
     async def deployment_as_created(self, image: str) -> Object:
         """What git says of the Deployment with this image, and what the API server fills in by itself: its
         answer to a dry run of creating demo/deployment.yaml under another name."""

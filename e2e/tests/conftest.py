@@ -21,7 +21,7 @@ from e2e.localcluster import LocalCluster, LocalClusterError, Settings, start
 from e2e.localcluster.kube import Kube
 from e2e.localcluster.layout import Layout
 from e2e.localcluster.progress import Progress
-from e2e.tests.controller import STASH, Controller
+from e2e.tests.controller import STASH, Controller, beside
 from e2e.tests.install import install_crd, install_gate
 from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
@@ -29,7 +29,6 @@ from e2e.tests.support import Namespace
 FOLDER = "E2E_CLUSTER"
 SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms")
 """Short, so that tests side by side do not delay each other's pushes."""
-ROLLOUTS = "rollout-controller.dev/v1alpha1"
 RUNNING = pytest.StashKey[tuple[start.Running, "tempfile.TemporaryDirectory[str]"]]()
 
 
@@ -123,22 +122,9 @@ async def controller(
     installed: None,
     tmp_path: Path,
 ) -> AsyncIterator[Controller]:
-    """A controller for the test's namespace, not started yet; at the end it must stop in order, and must have
-    met no defect of its own. How soon it stops is test_app's to measure, when nothing else runs."""
-    one = Controller(cluster, namespace.name, tmp_path / "controller.log")
-    request.node.stash[STASH] = one
-    yield one
-    ended = await one.stop() if one.running else None
-    await _let_go(namespace)
-    assert ended is None or ended[0] == 0, f"SIGTERM: exit status and seconds {ended}"
-    assert one.defects()[:1] == []
-
-
-async def _let_go(namespace: Namespace) -> None:
-    """Without its controller a Rollout's finalizer would keep the namespace for ever."""
-    for item in (await namespace.kube.get(namespace.path("rollouts", group=ROLLOUTS)))["items"]:
-        path = namespace.path("rollouts", item["metadata"]["name"], ROLLOUTS)
-        await namespace.kube.patch(path, {"metadata": {"finalizers": None}})
+    """A controller for the test's namespace, not started yet."""
+    async with beside(request.node, cluster, namespace, tmp_path) as one:
+        yield one
 
 
 @pytest.hookimpl(wrapper=True)

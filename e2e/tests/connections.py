@@ -2,13 +2,12 @@
 
 import asyncio
 import ssl
-from collections import Counter
-from time import monotonic
+from time import monotonic, time
 from types import TracebackType
 
 from e2e.localcluster import LocalCluster
 from e2e.localcluster.layout import GATEWAY_IP
-from e2e.tests.support import wait_for
+from e2e.tests.support import clock, wait_for
 
 
 class Connections:
@@ -29,6 +28,8 @@ class Connections:
     ) -> None:
         self.answers: list[str] = []
         """Versions in the order in which they were heard; why, where none was, after an exclamation mark."""
+        self._failures: list[tuple[float, str]] = []
+        """When, as time.time() has it, and why."""
         self._cluster = cluster
         self._port = port
         self._rate = rate
@@ -51,9 +52,14 @@ class Connections:
             await asyncio.wait(self._under_way)
 
     @property
-    def failures(self) -> Counter[str]:
-        """What went wrong, and how often."""
-        return Counter(answer for answer in self.answers if answer.startswith("!"))
+    def failed(self) -> str:
+        """What went wrong, how often, and from when to when; empty where nothing did."""
+        kinds: dict[str, list[float]] = {}
+        for at, why in self._failures:
+            kinds.setdefault(why, []).append(at)
+        return "; ".join(
+            f"{len(at)} × {why} from {clock(at[0])} to {clock(at[-1])}" for why, at in kinds.items()
+        )
 
     async def more(self, count: int) -> list[str]:
         """Wait for so many answers more, and return them. The first may be to connections of before."""
@@ -79,7 +85,9 @@ class Connections:
             async with asyncio.timeout(5):
                 self.answers.append(await self._answer())
         except (OSError, TimeoutError, ssl.SSLError, EOFError) as error:
-            self.answers.append(f"!{type(error).__name__}: {error}")
+            why = f"{type(error).__name__}: {error}"
+            self.answers.append(f"!{why}")
+            self._failures.append((time(), why))
 
     async def _answer(self) -> str:
         reader, writer = await self._cluster.dial(GATEWAY_IP, self._port)

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -13,15 +13,15 @@ from typing import Any, Final
 import pytest
 
 from e2e.localcluster import LocalCluster, http
-from e2e.localcluster.layout import LOCAL, REPOSITORY
-from e2e.localcluster.netns import die_with_parent
-from e2e.tests.support import wait_for
+from e2e.localcluster.layout import LOCAL
+from e2e.tests.forked import Forked
+from e2e.tests.support import Namespace, wait_for
 
 READY_WITHIN: Final = 40.0
 """Seconds from its start until its caches are filled: long, because many start at once on few cores."""
+ROLLOUTS: Final = "rollout-controller.dev/v1alpha1"
 _TAIL: Final = 60
 _WIDTH: Final = 500
-_PROGRAM: Final = (sys.executable, "-m", "rollout_controller.cli.main")
 
 
 STASH: Final = pytest.StashKey["Controller"]()
@@ -33,8 +33,7 @@ class Controller:
 
     def __init__(self, cluster: LocalCluster, namespace: str, log: Path) -> None:
         self.log = log
-        self._command = [
-            *_PROGRAM,
+        self._arguments = [
             "run",
             f"--kubeconfig={cluster.kubeconfig}",
             f"--prometheus={cluster.prometheus_url}",
@@ -46,7 +45,7 @@ class Controller:
             "--health-address=127.0.0.1:0",
             "--log-format=json",
         ]
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Forked | None = None
         self._begun_at = 0
         """Where in the log the present process begins."""
 
@@ -58,17 +57,7 @@ class Controller:
         """Start it; `ready` waits until it works."""
         assert not self.running, "the controller runs already"
         self._begun_at = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                cwd=REPOSITORY,
-                env={k: v for k, v in os.environ.items() if not k.startswith("ROLLOUT_CONTROLLER_")},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+        self._process = Forked(self._arguments, self.log)
 
     async def ready(self) -> None:
         """Wait until /readyz says so: the caches are filled."""
@@ -146,6 +135,28 @@ class Controller:
             if line.get("event") == "serving health and metrics":
                 return int(str(line["address"]).rpartition(":")[2])
         return None
+
+
+@asynccontextmanager
+async def beside(
+    node: pytest.Item, cluster: LocalCluster, namespace: Namespace, folder: Path
+) -> AsyncIterator[Controller]:
+    """A controller beside a test, not started yet; at the end it must stop in order, and must have met no
+    defect of its own. How soon it stops is test_app's to measure, when nothing else runs."""
+    one = Controller(cluster, namespace.name, folder / "controller.log")
+    node.stash[STASH] = one
+    yield one
+    ended = await one.stop() if one.running else None
+    await _let_go(namespace)
+    assert ended is None or ended[0] == 0, f"SIGTERM: exit status and seconds {ended}"
+    assert one.defects()[:1] == []
+
+
+async def _let_go(namespace: Namespace) -> None:
+    """Without its controller a Rollout's finalizer would keep the namespace for ever."""
+    for item in (await namespace.kube.get(namespace.path("rollouts", group=ROLLOUTS)))["items"]:
+        path = namespace.path("rollouts", item["metadata"]["name"], ROLLOUTS)
+        await namespace.kube.patch(path, {"metadata": {"finalizers": None}})
 
 
 def _parsed(line: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -39,6 +40,11 @@ async def wait_for(
         if monotonic() > deadline:
             raise AssertionError(f"waited {within:g} s in vain for {what}; the last answer was {answer!r}")
         await asyncio.sleep(every)
+
+
+def clock(seconds: float) -> str:
+    """A time as time.time() has it, as logs show it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 @dataclass(frozen=True)

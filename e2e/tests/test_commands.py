@@ -78,7 +78,7 @@ async def test_a_promote_for_a_step_to_come_waits_for_it_and_counts_then(
 ) -> None:
     first = {"weight": 25, "minDuration": "2s"}
     world = await World.begin(namespace, controller, steps=[first, HOLD_50, {"weight": 100}])
-    async with world.load(100):
+    async with world.load():
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await world.command("promote", f"{canary}/2")
@@ -109,7 +109,7 @@ async def test_a_promote_for_a_step_that_passed_is_dropped_with_a_warning(
 
 async def test_pause_holds_and_resume_goes_on(namespace: Namespace, controller: Controller) -> None:
     world = await World.begin(namespace, controller, steps=[{"weight": 25}, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.phase("Progressing")
         await world.command("pause", "lunch")
@@ -130,7 +130,7 @@ async def test_abort_keeps_its_reason_and_retry_starts_the_same_version_again(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=THREE)
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await world.command("abort", "a customer called")
@@ -203,7 +203,7 @@ async def test_a_step_with_approval_passes_its_gate_and_waits_for_a_promote(
     world = await World.begin(
         namespace, controller, steps=[{"weight": 25, "approval": True}, {"weight": 100}]
     )
-    async with world.load(100):
+    async with world.load():
         await world.release("v2")
         status = await world.phase("Paused")
         assert (status["pausedBy"], status["weight"]) == ("Approval", 25)
@@ -230,7 +230,7 @@ async def test_a_paused_canary_that_turns_bad_is_taken_back_all_the_same(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100):
+    async with world.load():
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await world.command("pause", "have a look")
@@ -254,6 +254,6 @@ async def test_without_requests_a_step_is_held_and_goes_on_with_the_first_eviden
     await world.release("v2")
     status = await world.phase("Paused")
     assert (status["pausedBy"], status["weight"]) == ("Inconclusive", 25)
-    async with world.load(100):
+    async with world.load():
         await world.phase("Healthy")
         await world.assert_at_rest("v2")

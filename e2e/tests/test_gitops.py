@@ -22,7 +22,7 @@ async def test_argo_cd_that_resets_the_weights_is_named_and_told_what_to_ignore(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await namespace.kube.apply(as_in_git(world, "VirtualService"), "argocd-controller")
@@ -45,7 +45,7 @@ async def test_flux_that_resets_the_pins_is_named_and_they_are_put_back(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.at(25)
         pins = await world.pins()

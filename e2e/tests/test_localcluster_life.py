@@ -100,6 +100,7 @@ async def cli(root: Path, *arguments: str, drop: bool = False) -> Completed:
     return await asyncio.to_thread(cli_sync, root, *arguments, drop=drop)
 
 
+@pytest.mark.alone
 async def test_up_is_idempotent_and_down_leaves_nothing(tmp_path: Path) -> None:
     root = tmp_path / "state"
     try:

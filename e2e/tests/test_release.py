@@ -9,7 +9,6 @@ from e2e.tests.world import HASH_LABEL, HOLD, World, analysis, failed
 
 pytestmark = pytest.mark.real
 
-RATE = 100.0
 """Requests per second."""
 FAST = ({"weight": 25}, {"weight": 50}, {"weight": 100})
 
@@ -24,7 +23,7 @@ async def test_a_good_release_goes_to_the_end_without_a_failed_request(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller)
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.phase("Progressing")
         status = await world.phase("Healthy")
@@ -58,7 +57,7 @@ async def test_a_canary_that_answers_with_errors_is_taken_back(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=FAST)
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         await world.release("v2", env={"ERROR_RATE": "0.2"})
         status = await world.phase("Reverted")
         await world.assert_reverted(status["canary"])
@@ -73,7 +72,7 @@ async def test_a_canary_that_answers_with_errors_is_taken_back(
 async def test_a_canary_that_is_slow_is_taken_back(namespace: Namespace, controller: Controller) -> None:
     slow = analysis(checks=[{"latency": {"quantile": 0.99, "max": "500ms"}}])
     world = await World.begin(namespace, controller, steps=FAST, analysis=slow)
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         await world.release("v2", env={"LATENCY_P50_MS": "400", "LATENCY_P99_MS": "1500"})
         status = await world.phase("Reverted")
         await world.assert_reverted(status["canary"])
@@ -85,7 +84,7 @@ async def test_there_and_back_again_each_goes_to_the_end(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=FAST)
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         for version in ("v2", "v1"):
             await world.release(version)
             await world.phase("Progressing")
@@ -99,7 +98,7 @@ async def test_a_third_version_takes_the_place_of_the_second(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         await world.release("v2")
         second = (await world.at(25))["canary"]
         await world.release("v3")
@@ -120,7 +119,7 @@ async def test_a_third_version_takes_the_place_of_the_second(
 async def test_the_old_template_back_ends_the_release(namespace: Namespace, controller: Controller) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
     pods = {pod["metadata"]["name"] for pod in await namespace.pods(app="web")}
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.at(25)
         await world.release("v1")

@@ -49,7 +49,7 @@ async def test_a_release_is_followed_in_columns_sentences_and_conditions(
     assert list(seen) == ["NAME", "PHASE", "STEP", "WEIGHT", "VERDICT", "AGE"]
     assert (seen["PHASE"], seen["STEP"], seen["WEIGHT"], seen["VERDICT"]) == ("Healthy", "", "", "")
     assert conditions(await world.status()) == READY
-    async with world.load(100):
+    async with world.load():
         await world.release("v2")
         await world.at(25)
         status = await world.until(

@@ -15,7 +15,6 @@ from e2e.tests.world import HASH_LABEL, NETWORKING, World, failed
 
 pytestmark = pytest.mark.real
 
-RATE = 100.0
 """Requests per second."""
 
 
@@ -79,7 +78,7 @@ async def test_back_to_the_version_before_is_one_write_and_no_request_fails(
 ) -> None:
     world = await World.begin(namespace, controller)
     first = (await world.status())["stable"]
-    async with written(world) as writes, world.load(RATE) as load:
+    async with written(world) as writes, world.load() as load:
         stepwise = await promoted(world, "v2", writes)
         second = (await world.status())["stable"]
         begun = monotonic()
@@ -103,7 +102,7 @@ async def test_forth_again_is_as_fast_and_the_old_replica_sets_do_not_pile_up(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[{"weight": 50}, {"weight": 100}])
-    async with written(world) as writes, world.load(RATE) as load:
+    async with written(world) as writes, world.load() as load:
         await promoted(world, "v2", writes)
         for version in ("v1", "v2", "v1"):
             begun = monotonic()
@@ -118,7 +117,7 @@ async def test_a_version_before_that_fails_today_is_taken_back_and_then_tried_st
 ) -> None:
     steps = [{"weight": 50}, {"weight": 100}]
     world = await World.begin(namespace, controller, steps=steps, bake="60s")
-    async with written(world) as writes, world.load(RATE) as load:
+    async with written(world) as writes, world.load() as load:
         await world.release("v2")
         await world.at(100)
         await world.command("promote")
@@ -143,7 +142,7 @@ async def test_a_controller_killed_on_the_way_back_still_goes_straight(
 ) -> None:
     world = await World.begin(namespace, controller)
     first = (await world.status())["stable"]
-    async with written(world) as writes, world.load(RATE) as load:
+    async with written(world) as writes, world.load() as load:
         await promoted(world, "v2", writes)
         begun = monotonic()
         await world.release("v1")
@@ -166,7 +165,7 @@ async def test_without_a_window_every_version_takes_its_steps(
     world = await World.begin(
         namespace, controller, steps=[{"weight": 50}, {"weight": 100}], rollbackWindow=0
     )
-    async with written(world) as writes, world.load(RATE):
+    async with written(world) as writes, world.load():
         await promoted(world, "v2", writes)
         begun = monotonic()
         await promoted(world, "v1", writes)
@@ -177,7 +176,7 @@ async def test_the_way_back_from_a_version_that_lost_all_its_pods_is_open(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller)
-    async with written(world) as writes, world.load(RATE) as load:
+    async with written(world) as writes, world.load() as load:
         await promoted(world, "v2", writes)
         second = (await world.status())["stable"]
         await world.pod_post(second, "/-/unready")

@@ -72,7 +72,7 @@ async def test_a_kill_between_status_and_virtual_service_changes_nothing_of_the_
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 50}, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.at(25)
         async with frozen_virtual_services(namespace):
@@ -92,7 +92,7 @@ async def test_a_kill_between_the_status_of_a_revert_and_its_virtual_service_sti
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         async with frozen_virtual_services(namespace):
@@ -126,7 +126,7 @@ async def test_a_kill_in_the_middle_of_a_step_changes_nothing_of_the_end(
     namespace: Namespace, controller: Controller, weight: int
 ) -> None:
     world = await World.begin(namespace, controller, steps=[{"weight": 25}, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.at(weight)
         await controller.kill()
@@ -141,7 +141,7 @@ async def test_sigterm_in_the_middle_of_a_release_ends_in_time_and_the_next_one_
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         before = await world.at(25)
         status, seconds = await controller.stop()

@@ -31,7 +31,7 @@ async def test_deletion_in_the_foreground_in_the_middle_of_a_release_fails_no_re
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
     stable = await names_of_pods(world)
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await world.kubectl("delete", "rlt", "web", "--cascade=foreground", "--timeout=30s")

@@ -16,7 +16,7 @@ async def test_resume_and_set_image_at_rest_start_a_release_and_no_native_roll(
     stable = (await world.status())["stable"]
     refused = await namespace.kubectl("rollout", "resume", "deployment/web")
     assert "is not paused" in refused.stderr
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.kubectl("set", "image", "deployment/web", "app=app:new")
         status = await world.at(25)
         assert set(await world.replica_sets()) == {stable, status["canary"]}
@@ -31,7 +31,7 @@ async def test_resume_in_the_middle_of_a_release_is_refused_and_a_new_image_star
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
     stable = (await world.status())["stable"]
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         second = (await world.at(25))["canary"]
         refused = await namespace.kubectl("rollout", "resume", "deployment/web")
@@ -51,7 +51,7 @@ async def test_the_break_glass_in_the_middle_of_a_release_ends_in_a_revert_and_a
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
     stable = (await world.status())["stable"]
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await world.kubectl("rollout", "resume", "deployment/web", "--field-manager=rollout-controller")

@@ -13,7 +13,7 @@ async def test_a_weight_set_back_to_0_by_another_is_an_abort_that_names_him(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await world.weigh(0, manager="argocd-controller")
@@ -54,7 +54,7 @@ async def test_a_weight_raised_by_another_is_put_back_and_the_release_goes_on(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.at(25)
         await world.weigh(60, manager="kiali")
@@ -92,7 +92,7 @@ async def test_a_subset_relabelled_by_another_is_put_back_and_the_release_goes_o
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.at(25)
         pins = await world.pins()

@@ -39,7 +39,7 @@ async def test_an_abort_while_prometheus_hangs_is_not_late(
     cluster: LocalCluster, namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await world.until(lambda s: "verdict" in s, "a first verdict")
@@ -63,7 +63,7 @@ async def test_promote_full_goes_to_the_end_while_prometheus_hangs(
     cluster: LocalCluster, namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.at(25)
         async with hanging_prometheus(cluster):

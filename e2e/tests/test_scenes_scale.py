@@ -51,7 +51,7 @@ async def test_replicas_raised_in_the_middle_of_a_release_are_there_at_the_end(
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 50}, {"weight": 100}])
     stable = (await world.status())["stable"]
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         await world.kubectl("scale", "deployment/web", "--replicas=5")
@@ -69,7 +69,7 @@ async def test_an_autoscaler_up_and_down_at_25_percent_disturbs_nothing(
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
     stable = (await world.status())["stable"]
-    async with world.load(100) as load:
+    async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
         async with never_fewer(world, canary, 1):

@@ -12,7 +12,7 @@ from e2e.tests.world import World, failed
 
 pytestmark = pytest.mark.real
 
-RATE = 150.0
+RATE = 100.0
 
 
 def blue_green(**fields: object) -> Object:

@@ -10,7 +10,6 @@ from e2e.tests.world import HASH_LABEL, HOLD, World, failed
 
 pytestmark = pytest.mark.real
 
-RATE = 120.0
 FAST = ({"weight": 25}, {"weight": 50}, {"weight": 100})
 
 
@@ -25,7 +24,7 @@ async def test_a_good_release_over_two_services_fails_no_request_and_leaves_them
 ) -> None:
     world = await World.begin(namespace, controller, mesh=two_services, steps=FAST)
     assert await selectors(world) == [None, None]
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         await world.release("v2")
         await world.phase("Progressing")
         await world.phase("Healthy")
@@ -41,7 +40,7 @@ async def test_each_service_selects_its_version_while_the_release_runs(
     world = await World.begin(
         namespace, controller, mesh=two_services, pin=[PIN], steps=[HOLD, {"weight": 100}]
     )
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         await world.release("v2")
         status = await world.at(25)
         assert await selectors(world) == [status["stable"], status["canary"]]
@@ -60,7 +59,7 @@ async def test_a_bad_release_over_two_services_is_taken_back_and_only_its_own_an
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, mesh=two_services, steps=FAST)
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         await world.release("v2", env={"ERROR_RATE": "0.2"})
         status = await world.phase("Reverted")
         await world.assert_reverted(status["canary"])
@@ -73,7 +72,7 @@ async def test_there_and_back_again_over_two_services_fails_no_request(
     namespace: Namespace, controller: Controller
 ) -> None:
     world = await World.begin(namespace, controller, mesh=two_services, steps=FAST)
-    async with world.load(RATE) as load:
+    async with world.load() as load:
         for version in ("v2", "v1"):
             await world.release(version)
             await world.phase("Progressing")

@@ -1,22 +1,26 @@
 """A proxy that refuses its newest routes, and so goes on sending to a canary that was taken back.
 
-The gateway is shared, so no other test runs beside this one.
+In a cluster of its own, because others need a gateway that takes its routes.
 """
 
 import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from e2e.localcluster import LocalCluster, http
+from e2e.localcluster import LocalCluster, Settings, http
 from e2e.localcluster.kube import Object
-from e2e.tests.controller import Controller
+from e2e.tests.controller import Controller, beside
+from e2e.tests.install import install_crd, install_gate
+from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace, virtual_service, wait_for
 from e2e.tests.world import HOLD, World, failed
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = pytest.mark.real
 
 GATEWAY = "gw-0.istio-system"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
@@ -52,6 +56,29 @@ async def broken_routes(namespace: Namespace, cluster: LocalCluster) -> AsyncIte
             return not await refusal(cluster)
 
         await wait_for(taken, "the gateway to take its routes again", 10)
+
+
+@pytest_asyncio.fixture
+async def cluster() -> AsyncIterator[LocalCluster]:
+    async with LocalCluster(Settings(debounce_after="20ms", debounce_max="200ms")) as own:
+        kubectl = Kubectl.of(own, "default")
+        await asyncio.to_thread(install_crd, kubectl)
+        await asyncio.to_thread(install_gate, kubectl)
+        yield own
+
+
+@pytest_asyncio.fixture
+async def namespace(cluster: LocalCluster) -> AsyncIterator[Namespace]:
+    async with cluster.kube() as kube, Namespace.make(cluster, kube) as fresh:
+        yield fresh
+
+
+@pytest_asyncio.fixture
+async def controller(
+    request: pytest.FixtureRequest, cluster: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> AsyncIterator[Controller]:
+    async with beside(request.node, cluster, namespace, tmp_path) as one:
+        yield one
 
 
 async def test_a_proxy_that_keeps_its_old_routes_after_a_revert_is_named(

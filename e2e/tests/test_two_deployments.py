@@ -20,7 +20,6 @@ from e2e.tests.world import HASH_LABEL, HOLD, World, failed, rollout
 
 pytestmark = pytest.mark.real
 
-RATE = 100.0
 """Requests per second."""
 FAST: Final = ({"weight": 25}, {"weight": 50}, {"weight": 100})
 SIDES: Final = {"web-v1": "v1", "web-v2": "v2"}
@@ -113,7 +112,7 @@ async def test_a_good_release_goes_to_the_idle_side_and_the_next_one_to_the_othe
 ) -> None:
     pair = await Pair.start(namespace, controller)
     old = await pair.own_pods("web-v1")
-    async with pair.load(RATE) as load:
+    async with pair.load() as load:
         await pair.release_on("web-v2", "green")
         status = await pair.until(lambda s: s.get("stable") == "web-v2", "web-v2 to serve")
         assert status["message"] == "web-v2 serves everybody; web-v1 is idle: release the next version there"
@@ -137,7 +136,7 @@ async def test_a_bad_release_is_taken_back_and_its_pods_are_left_where_they_are(
     namespace: Namespace, controller: Controller
 ) -> None:
     pair = await Pair.start(namespace, controller)
-    async with pair.load(RATE) as load:
+    async with pair.load() as load:
         await pair.release_on("web-v2", "green", {"ERROR_RATE": "0.3"})
         status = await pair.phase("Reverted")
         assert await pair.weights() == [100, 0]
@@ -179,7 +178,7 @@ async def test_a_template_of_the_serving_side_is_told_of_and_an_abort_is_one_wri
     namespace: Namespace, controller: Controller
 ) -> None:
     pair = await Pair.start(namespace, controller, [HOLD, {"weight": 100}])
-    async with pair.load(RATE) as load:
+    async with pair.load() as load:
         await pair.release_on("web-v2", "green")
         await pair.at(25)
         await pair.release_on("web-v1", "crimson")
@@ -202,7 +201,7 @@ async def test_a_release_waits_for_the_idle_side_to_be_scaled_up_by_its_owner(
     await pair.until(lambda s: "scale web-v2 to" in s.get("message", ""), "the words that ask for pods")
     assert await pair.weights() == [100, 0]
     await pair.kubectl("scale", "deployment/web-v2", "--replicas=2")
-    async with pair.load(RATE) as load:
+    async with pair.load() as load:
 
         async def served() -> bool:
             return load.first("green") is not None

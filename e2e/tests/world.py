@@ -11,7 +11,6 @@ await world.assert_at_rest("v2")
 import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from time import monotonic, time
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from e2e.load import Load
 from e2e.localcluster.kube import KubeError, Object
 from e2e.tests.controller import Controller
 from e2e.tests.meshes import Layout, Mesh, Place, subsets
-from e2e.tests.support import Namespace, deployment, wait_for
+from e2e.tests.support import Namespace, clock, deployment, wait_for
 
 GROUP: Final = "rollout-controller.dev"
 LABEL: Final = f"{GROUP}/rollout"
@@ -35,6 +34,8 @@ _MESH: Final = {
     "Service": "services",
 }
 """The kinds of a mesh, and their plurals in a path."""
+RATE: Final = 60.0
+"""Requests per second: enough to judge a few percent within seconds, and to see a gap of 20 ms."""
 SECONDS: Final = 60.0
 """How long a phase is waited for: several times what it takes on two busy cores."""
 
@@ -181,7 +182,7 @@ class World:
         await self.kubectl("annotate", "rlt", self.name, f"{GROUP}/{verb}={value}")
 
     def load(
-        self, rate: float, *, host: str = "", path: str = "", headers: Mapping[str, str] | None = None
+        self, rate: float = RATE, *, host: str = "", path: str = "", headers: Mapping[str, str] | None = None
     ) -> Load:
         """Requests through Envoy, to the world's own host unless told otherwise."""
         return self.namespace.load(rate, host=host or self.host, path=path, headers=headers)
@@ -364,13 +365,8 @@ def failed(load: Load) -> str:
         kinds.setdefault(what, []).append(answer.done)
     ago = time() - monotonic()
     return "; ".join(
-        f"{len(at)} × {what} from {_clock(ago + at[0])} to {_clock(ago + at[-1])}"
-        for what, at in kinds.items()
+        f"{len(at)} × {what} from {clock(ago + at[0])} to {clock(ago + at[-1])}" for what, at in kinds.items()
     )
-
-
-def _clock(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 def _of(event: Object) -> tuple[str | None, str | None]:

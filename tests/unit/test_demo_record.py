@@ -87,9 +87,14 @@ def test_everybody_is_back_with_the_last_request_to_another_version() -> None:
 
 
 def test_a_way_back_alone_comes_after_the_release_that_it_leads_back_from() -> None:
-    assert scenes("rollback") == (GOOD, BACK)
-    assert scenes("slow") == (SLOW,)
-    assert scenes(None) == RELEASES
+    assert scenes(["rollback"]) == (GOOD, BACK)
+    assert scenes(["slow"]) == (SLOW,)
+    assert scenes() == RELEASES
+
+
+def test_scenes_are_played_in_the_storys_order_each_once() -> None:
+    names = ["pins", "rollback", "slow", "good"]
+    assert [one.scene for one in scenes(names)] == ["good", "slow", "rollback", "pins"]
 
 
 def test_the_way_back_leads_to_the_version_that_the_demo_begins_with() -> None:
@@ -188,12 +193,12 @@ PINS, MIRROR, BLUE_GREEN = OTHER_WAYS
 
 
 def test_a_scene_of_another_way_is_played_alone_and_has_its_strategy_in_a_file() -> None:
-    assert [[one.scene for one in scenes(way.scene)] for way in OTHER_WAYS] == [
+    assert [[one.scene for one in scenes([way.scene])] for way in OTHER_WAYS] == [
         ["pins"],
         ["mirror"],
         ["bluegreen"],
     ]
-    assert not set(OTHER_WAYS) & set(scenes(None))
+    assert not set(OTHER_WAYS) & set(scenes())
     assert all((FILES / "strategies" / f"{way.strategy}.yaml").exists() for way in OTHER_WAYS)
 
 

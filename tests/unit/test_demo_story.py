@@ -55,13 +55,13 @@ async def test_before_the_way_back_git_goes_back_to_what_runs() -> None:
 
 
 async def test_a_way_back_right_after_a_good_release_needs_no_other_git() -> None:
-    story = await told(scenes("rollback"))
+    story = await told(scenes(["rollback"]))
     assert story.order == [f"release {GOOD.image}", f"release {FIRST}"]
     assert story.problems() == []
 
 
 async def test_after_a_bad_release_alone_git_goes_back_to_what_runs() -> None:
-    assert (await told(scenes("errors"))).order == [f"release {ERRORS.image}", f"git says {FIRST}"]
+    assert (await told(scenes(["errors"]))).order == [f"release {ERRORS.image}", f"git says {FIRST}"]
 
 
 @pytest.mark.parametrize("stuck", RELEASES)
