@@ -5,7 +5,7 @@ Not the controller's client: it retries nothing and hides nothing.
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -117,7 +117,9 @@ class Kube:
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         return await self.patch(await self.path_of(item), item, "apply", **query)
 
-    async def watch(self, path: str, version: str, timeout: int = 300) -> AsyncIterator[tuple[str, Object]]:
+    async def watch(
+        self, path: str, version: str, timeout: int = 300
+    ) -> AsyncGenerator[tuple[str, Object], None]:
         """Yield (ADDED | MODIFIED | DELETED | BOOKMARK, object) from `version` on, until the server ends it.
 
         Raises KubeError(410) when `version` is too old: list again.

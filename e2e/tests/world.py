@@ -8,8 +8,10 @@ await world.phase("Healthy")
 await world.assert_at_rest("v2")
 """
 
+import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any, Final
@@ -36,6 +38,7 @@ _MESH: Final = {
 """The kinds of a mesh, and their plurals in a path."""
 RATE: Final = 60.0
 """Requests per second: enough to judge a few percent within seconds, and to see a gap of 20 ms."""
+GONE: Final = 410
 SECONDS: Final = 60.0
 """How long a phase is waited for: several times what it takes on two busy cores."""
 
@@ -224,19 +227,35 @@ class World:
 
     async def until(self, holds: Callable[[Object], bool], what: str, within: float = SECONDS) -> Object:
         """Wait until the Rollout's status is as wanted, and return it."""
-
         last: Object = {}
-
-        async def ask() -> Object | None:
-            nonlocal last
-            last = await self.status()
-            return last if holds(last) else None
-
         try:
-            return await wait_for(ask, what, within)
-        except AssertionError:
-            seen = {key: last.get(key) for key in ("phase", "step", "weight", "message")}
-            raise AssertionError(f"waited {within:g} s in vain for {what}; it is {seen}") from None
+            async with asyncio.timeout(within), aclosing(self._statuses()) as statuses:
+                async for last in statuses:
+                    if holds(last):
+                        return last
+        except TimeoutError:
+            pass
+        seen = {key: last.get(key) for key in ("phase", "step", "weight", "message")}
+        raise AssertionError(f"waited {within:g} s in vain for {what}; it is {seen}")
+
+    async def _statuses(self) -> AsyncGenerator[Object, None]:
+        """The Rollout's status as it is now, and then each that it gets."""
+        rollouts = self.namespace.path("rollouts", group=f"{GROUP}/v1alpha1")
+        while True:
+            try:
+                found = await self.get("rollouts")
+                yield found.get("status") or {}
+                mine, since = (
+                    f"?fieldSelector=metadata.name={self.name}",
+                    found["metadata"]["resourceVersion"],
+                )
+                async with aclosing(self.namespace.kube.watch(rollouts + mine, since)) as events:
+                    async for kind, item in events:
+                        if kind != "BOOKMARK":
+                            yield item.get("status") or {}
+            except KubeError as error:
+                if error.status != GONE:  # what came after `since` is forgotten already: read anew
+                    raise
 
     async def phase(self, phase: str, within: float = SECONDS) -> Object:
         """Wait for a phase; the status then."""
