@@ -34,7 +34,7 @@ explore: $(STAMP)
 	$(PY) -m pytest tests/property tests/simulation tests/exploration -n 2
 
 real: $(STAMP)
-	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 7 --dist loadgroup -m "not alone"
+	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -n 6 --dist loadgroup -m "not alone"
 	$(PY) -m pytest -c e2e/pytest.ini e2e/tests -m alone
 
 bench: $(STAMP)

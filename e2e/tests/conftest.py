@@ -82,8 +82,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> LocalCluster:
-    """The run's cluster. A test that stops one of its parts must start it again, and belongs to the xdist
-    group `parts`."""
+    """The run's cluster. A test that stops one of its parts must start it again, and runs when no
+    other does: mark it `alone`."""
     return LocalCluster.attach(Path(os.environ[FOLDER]))
 
 

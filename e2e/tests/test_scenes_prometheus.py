@@ -1,4 +1,4 @@
-"""Metrics that hang in the middle of a release. Prometheus is shared: one such test at a time, and short."""
+"""Metrics that hang in the middle of a release. Prometheus is shared, so no other test runs beside these."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
 from e2e.tests.world import HOLD, World, failed
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("parts")]
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 
 @contextlib.asynccontextmanager
@@ -34,7 +34,6 @@ async def hanging_prometheus(cluster: LocalCluster) -> AsyncIterator[None]:
         await cluster.resume("prometheus")
 
 
-@pytest.mark.alone
 async def test_an_abort_while_prometheus_hangs_is_not_late(
     cluster: LocalCluster, namespace: Namespace, controller: Controller
 ) -> None:
