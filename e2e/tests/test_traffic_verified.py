@@ -66,7 +66,7 @@ async def test_a_route_above_that_takes_all_requests_holds_the_step_and_then_the
     )
     above = {"op": "add", "path": "/spec/http/0", "value": to_stable(world)}
     await world.patch("virtualservices", [above])
-    async with namespace.load(RATE, host=world.host, headers=HEADER) as load:
+    async with world.load(RATE, headers=HEADER) as load:
         await world.release("v2")
         status = await paused(world, "NoRequests")
         assert "another route to stable may take them all" in verified(status)[2]
@@ -84,7 +84,7 @@ async def test_another_virtual_service_that_takes_most_requests_holds_the_releas
 ) -> None:
     world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}], analysis=HELD)
     await namespace.apply(virtual_service(world.host, [to_stable(world)], "another"))
-    async with namespace.load(RATE * 0.9, host=world.host, headers=HEADER), world.load(RATE * 0.1):
+    async with world.load(RATE * 0.9, headers=HEADER), world.load(RATE * 0.1):
         await world.release("v2")
         status = await paused(world, "FarTooFew")
         assert "another VirtualService may serve this host" in status["reason"]
