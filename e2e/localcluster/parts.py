@@ -204,6 +204,7 @@ def _prometheus(layout: Layout, settings: Settings, program: str) -> Part:
         f"--storage.tsdb.path={layout.data / 'prometheus'}",
         "--storage.tsdb.retention.time=6h",
         f"--web.listen-address={LOCAL}:{PROMETHEUS_PORT}",
+        f"--scrape.discovery-reload-interval={settings.target_interval}",
         "--log.level=warn",
     )
     return Part("prometheus", argv, ready=answers(PROMETHEUS_PORT, "/-/ready"))

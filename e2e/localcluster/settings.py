@@ -16,6 +16,8 @@ class Settings:
     debounce_max: str = "10s"
     """istiod's PILOT_DEBOUNCE_MAX; Istio's default."""
     scrape_interval: str = "1s"
+    target_interval: str = "5s"
+    """How often Prometheus takes up what it found to scrape, at most; its default."""
     crash_backoff: float = 1.0
     """Seconds before a container's second restart; doubles up to 30 times this. Kubernetes has 10."""
     mesh: bool = True

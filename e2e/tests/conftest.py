@@ -27,8 +27,8 @@ from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
 
 FOLDER = "E2E_CLUSTER"
-SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms")
-"""Short, so that tests side by side do not delay each other's pushes."""
+SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms", target_interval="1s")
+"""Short, so that tests side by side do not delay each other's pushes, and Prometheus soon knows all pods."""
 RUNNING = pytest.StashKey[tuple[start.Running, "tempfile.TemporaryDirectory[str]"]]()
 
 

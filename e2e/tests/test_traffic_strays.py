@@ -60,7 +60,9 @@ async def broken_routes(namespace: Namespace, cluster: LocalCluster) -> AsyncIte
 
 @pytest_asyncio.fixture
 async def cluster() -> AsyncIterator[LocalCluster]:
-    async with LocalCluster(Settings(debounce_after="20ms", debounce_max="200ms")) as own:
+    async with LocalCluster(
+        Settings(debounce_after="20ms", debounce_max="200ms", target_interval="1s")
+    ) as own:
         kubectl = Kubectl.of(own, "default")
         await asyncio.to_thread(install_crd, kubectl)
         await asyncio.to_thread(install_gate, kubectl)

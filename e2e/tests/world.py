@@ -11,7 +11,7 @@ await world.assert_at_rest("v2")
 import asyncio
 import copy
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any, Final
@@ -184,29 +184,11 @@ class World:
         """Annotate the Rollout, as people do."""
         await self.kubectl("annotate", "rlt", self.name, f"{GROUP}/{verb}={value}")
 
-    @asynccontextmanager
-    async def load(
+    def load(
         self, rate: float = RATE, *, host: str = "", path: str = "", headers: Mapping[str, str] | None = None
-    ) -> AsyncGenerator[Load, None]:
-        """Requests through Envoy, to the world's own host unless told otherwise; they begin once Prometheus
-        scrapes all pods, as what a pod answered before is no evidence, and the window would have to pass."""
-        await self.scraped()
-        async with self.namespace.load(rate, host=host or self.host, path=path, headers=headers) as load:
-            yield load
-
-    async def scraped(self) -> None:
-        """Wait until Prometheus has scraped every ready pod of the world."""
-
-        async def every() -> bool:
-            pods = await self.namespace.pods(app=self.name)
-            try:
-                known = await self.namespace.query(f'up{{namespace="{self.namespace.name}"}} == 1')
-            except (OSError, TimeoutError):
-                return False  # a test of Prometheus' own has it down just now
-            found = {one["metric"]["pod"] for one in known}
-            return {pod["metadata"]["name"] for pod in pods if _is_ready(pod)} <= found
-
-        await wait_for(every, "Prometheus to scrape all pods", every=0.3)
+    ) -> Load:
+        """Requests through Envoy, to the world's own host unless told otherwise."""
+        return self.namespace.load(rate, host=host or self.host, path=path, headers=headers)
 
     async def patch(self, plural: str, body: Json, *, manager: str = "kubectl-edit") -> Object:
         """Merge (a dict) or JSON-patch (a list) one of the world's objects under another field manager."""
@@ -327,7 +309,7 @@ class World:
     ) -> None:
         """Wait until Envoy brings an answer of a version, to requests with these headers."""
 
-        async with self.namespace.load(20, host=self.host, headers=headers) as load:
+        async with self.load(20, headers=headers) as load:
 
             async def answered() -> bool:
                 return load.first(version) is not None
@@ -404,11 +386,6 @@ def failed(load: Load) -> str:
     return "; ".join(
         f"{len(at)} × {what} from {clock(ago + at[0])} to {clock(ago + at[-1])}" for what, at in kinds.items()
     )
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _of(event: Object) -> tuple[str | None, str | None]:

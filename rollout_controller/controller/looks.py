@@ -105,6 +105,9 @@ class Looker:
             return replace(look, remark="not judged yet, the pods are warming up")
         since = min(span, now - state.counted) if state.counted is not None else span
         if not look.sides.requests:
+            if span > window and look.sides.stable is None:
+                # Its pods were made anew meanwhile, and count from when Prometheus knew them.
+                look = replace(look, sides=(await self._evidence(stretch, window)).sides)
             look = await self._without_requests(look, stretch, max(since, FIRST))
             look = replace(look, whole=look.scraped)
         elif doubtful(look.sides, stretch.thresholds):

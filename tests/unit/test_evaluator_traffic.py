@@ -95,6 +95,24 @@ def test_canary_pods_that_are_not_scraped_yet_are_waited_for_and_no_sign_of_too_
     play(main())
 
 
+def test_a_stable_that_is_scraped_later_than_the_step_began_shows_that_no_request_reaches_the_canary() -> (
+    None
+):
+    async def main() -> None:
+        # All of stable's pods were made anew: of their requests nothing is counted from the step's beginning.
+        metrics = prometheus(rate=100, requests=none)
+        metrics.revisions["old"] = replace(metrics.revisions["old"], scraped_since=6.0)
+        bench = Bench.of(metrics)
+        bench.judging.watch(KEY, job())
+        await bench.until(6)
+        assert traffic(bench).status == "Unknown"
+        await bench.until(60)
+        assert (traffic(bench).status, traffic(bench).reason) == ("False", "NoRequests")
+        await bench.judging.close()
+
+    play(main())
+
+
 def test_too_many_requests_are_told_after_two_looks() -> None:
     async def main() -> None:
         bench = Bench.of(prometheus(rate=10, requests=steady(100)))
