@@ -145,7 +145,12 @@ async def beside(
     defect of its own. How soon it stops is test_app's to measure, when nothing else runs."""
     one = Controller(cluster, namespace.name, folder / "controller.log")
     node.stash[STASH] = one
-    yield one
+    try:
+        yield one
+    except BaseException:
+        if one.running:
+            await one.kill()
+        raise
     ended = await one.stop() if one.running else None
     await _let_go(namespace)
     assert ended is None or ended[0] == 0, f"SIGTERM: exit status and seconds {ended}"

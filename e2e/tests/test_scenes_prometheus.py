@@ -1,17 +1,19 @@
-"""Metrics that hang in the middle of a release. Prometheus is shared, so no other test runs beside these."""
+"""Metrics that hang in the middle of a release: the shared Prometheus', when no other test runs, or one's own."""
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from e2e.localcluster import LocalCluster, http
+from e2e.tests.apart import apart
 from e2e.tests.controller import Controller
 from e2e.tests.support import Namespace, wait_for
 from e2e.tests.world import HOLD, World, failed
 
-pytestmark = [pytest.mark.real, pytest.mark.alone]
+pytestmark = pytest.mark.real
 
 
 @contextlib.asynccontextmanager
@@ -34,6 +36,7 @@ async def hanging_prometheus(cluster: LocalCluster) -> AsyncIterator[None]:
         await cluster.resume("prometheus")
 
 
+@pytest.mark.alone
 async def test_an_abort_while_prometheus_hangs_is_not_late(
     cluster: LocalCluster, namespace: Namespace, controller: Controller
 ) -> None:
@@ -59,14 +62,15 @@ async def test_an_abort_while_prometheus_hangs_is_not_late(
 
 
 async def test_promote_full_goes_to_the_end_while_prometheus_hangs(
-    cluster: LocalCluster, namespace: Namespace, controller: Controller
+    request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load() as load:
-        await world.release("v2")
-        await world.at(25)
-        async with hanging_prometheus(cluster):
-            await world.command("promote", "full")
-            await world.phase("Healthy", within=30)
-        await world.assert_at_rest("v2")
-    assert failed(load) == ""
+    async with apart(request.node, tmp_path) as (cluster, namespace, controller):
+        world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+        async with world.load() as load:
+            await world.release("v2")
+            await world.at(25)
+            async with hanging_prometheus(cluster):
+                await world.command("promote", "full")
+                await world.phase("Healthy", within=30)
+            await world.assert_at_rest("v2")
+        assert failed(load) == ""

@@ -10,13 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-from e2e.localcluster import LocalCluster, Settings, http
+from e2e.localcluster import LocalCluster, http
 from e2e.localcluster.kube import Object
-from e2e.tests.controller import Controller, beside
-from e2e.tests.install import install_crd, install_gate
-from e2e.tests.kubectl import Kubectl
+from e2e.tests.apart import apart
 from e2e.tests.support import Namespace, virtual_service, wait_for
 from e2e.tests.world import HOLD, World, failed
 
@@ -58,60 +55,36 @@ async def broken_routes(namespace: Namespace, cluster: LocalCluster) -> AsyncIte
         await wait_for(taken, "the gateway to take its routes again", 10)
 
 
-@pytest_asyncio.fixture
-async def cluster() -> AsyncIterator[LocalCluster]:
-    async with LocalCluster(
-        Settings(debounce_after="20ms", debounce_max="200ms", target_interval="1s")
-    ) as own:
-        kubectl = Kubectl.of(own, "default")
-        await asyncio.to_thread(install_crd, kubectl)
-        await asyncio.to_thread(install_gate, kubectl)
-        yield own
-
-
-@pytest_asyncio.fixture
-async def namespace(cluster: LocalCluster) -> AsyncIterator[Namespace]:
-    async with cluster.kube() as kube, Namespace.make(cluster, kube) as fresh:
-        yield fresh
-
-
-@pytest_asyncio.fixture
-async def controller(
-    request: pytest.FixtureRequest, cluster: LocalCluster, namespace: Namespace, tmp_path: Path
-) -> AsyncIterator[Controller]:
-    async with beside(request.node, cluster, namespace, tmp_path) as one:
-        yield one
-
-
 async def test_a_proxy_that_keeps_its_old_routes_after_a_revert_is_named(
-    namespace: Namespace, controller: Controller, cluster: LocalCluster
+    request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
-    async with world.load(100) as load:
-        await world.release("v2")
-        canary = (await world.at(25))["canary"]
-        # Pods that Prometheus does not know yet are not waited for when they are drained.
-        await world.until(lambda s: (s.get("verdict") or {}).get("result") == "pass", "a first pass")
-        async with broken_routes(namespace, cluster):
-            await world.command("abort", "wrong colour")
+    async with apart(request.node, tmp_path) as (cluster, namespace, controller):
+        world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+        async with world.load(100) as load:
+            await world.release("v2")
+            canary = (await world.at(25))["canary"]
+            # Pods that Prometheus does not know yet are not waited for when they are drained.
+            await world.until(lambda s: (s.get("verdict") or {}).get("result") == "pass", "a first pass")
+            async with broken_routes(namespace, cluster):
+                await world.command("abort", "wrong colour")
 
-            async def home() -> bool:
-                return await world.weights() == [100, 0]
+                async def home() -> bool:
+                    return await world.weights() == [100, 0]
 
-            await wait_for(home, "the weights to be home")
-            event = await world.event("StrayRequests", GATEWAY, canary, within=40)
-            assert "has not taken the routes that istiod sent it last" in event
-            assert "missing ]" in event  # as Envoy says of the regular expression
-            assert load.share("v2", load.answers[-1].done - 3) > 0.1
-            status = await world.status()
-            assert status["phase"] == "Reverting"
-            assert [one["code"] for one in status["findings"]] == ["StrayRequests"]
-            assert GATEWAY in status["message"]
-            assert len(await world.pods(canary)) > 0
-        status = await world.phase("Reverted")
-        assert "findings" not in status
-        await world.assert_reverted(canary)
-        await asyncio.sleep(1)
-    assert failed(load) == ""
-    assert len(await world.events("StrayRequests")) == 1
-    assert load.answers[-1].version == "v1"
+                await wait_for(home, "the weights to be home")
+                event = await world.event("StrayRequests", GATEWAY, canary, within=40)
+                assert "has not taken the routes that istiod sent it last" in event
+                assert "missing ]" in event  # as Envoy says of the regular expression
+                assert load.share("v2", load.answers[-1].done - 3) > 0.1
+                status = await world.status()
+                assert status["phase"] == "Reverting"
+                assert [one["code"] for one in status["findings"]] == ["StrayRequests"]
+                assert GATEWAY in status["message"]
+                assert len(await world.pods(canary)) > 0
+            status = await world.phase("Reverted")
+            assert "findings" not in status
+            await world.assert_reverted(canary)
+            await asyncio.sleep(1)
+        assert failed(load) == ""
+        assert len(await world.events("StrayRequests")) == 1
+        assert load.answers[-1].version == "v1"
