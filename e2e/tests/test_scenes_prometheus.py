@@ -1,4 +1,4 @@
-"""Metrics that hang in the middle of a release: the shared Prometheus', when no other test runs, or one's own."""
+"""Metrics that hang in the middle of a release."""
 
 import contextlib
 from collections.abc import AsyncIterator
