@@ -14,7 +14,7 @@ from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
 
 SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms", target_interval="1s")
-"""Short, so that a push follows soon, and Prometheus soon knows all pods."""
+"""Short, so that tests side by side do not delay each other's pushes, and Prometheus soon knows all pods."""
 
 
 @asynccontextmanager

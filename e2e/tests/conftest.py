@@ -17,18 +17,17 @@ import pytest
 import pytest_asyncio
 from xdist.scheduler.loadgroup import LoadGroupScheduling  # type: ignore[import-untyped]  # it ships no types
 
-from e2e.localcluster import LocalCluster, LocalClusterError, Settings, start
+from e2e.localcluster import LocalCluster, LocalClusterError, start
 from e2e.localcluster.kube import Kube
 from e2e.localcluster.layout import Layout
 from e2e.localcluster.progress import Progress
+from e2e.tests.apart import SETTINGS
 from e2e.tests.controller import STASH, Controller, beside
 from e2e.tests.install import install_crd, install_gate
 from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
 
 FOLDER = "E2E_CLUSTER"
-SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms", target_interval="1s")
-"""Short, so that tests side by side do not delay each other's pushes, and Prometheus soon knows all pods."""
 RUNNING = pytest.StashKey[tuple[start.Running, "tempfile.TemporaryDirectory[str]"]]()
 
 

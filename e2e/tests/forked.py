@@ -1,7 +1,7 @@
 """Controllers that start at once: forked off a process that has loaded the controller's modules before.
 
 Starting Python and loading all that the controller needs is a second of CPU, half of what a controller costs
-a test; the tests start some 170 of them on few cores. What is forked is a process of its own all the same: it
+a test; the tests start some 140 of them on few cores. What is forked is a process of its own all the same: it
 begins at the command line's `main`, hears signals, can be killed, and shares nothing with the test. Tests of
 the start itself call the program as people do (process.py).
 """

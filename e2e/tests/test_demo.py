@@ -125,13 +125,22 @@ async def test_the_way_back_and_the_other_ways_to_move_traffic_are_scenes_of_the
         assert running.text.count("Promoted after") == 4
         assert running.text.count("Reverted after") == 1
         assert "step 1/1 at 100 %, back to" in running.text
-        for told in (
-            r"the change to everybody │.*│\s+\d+\.\d s",
-            r"requests with the .*│\s+0 of [1-9]\d+ to another",
-            r"failed requests, of .*│\s+0 failed of [1-9]\d+",
-            r"seconds per step .*│\s+100 % \d+ s",
-        ):
-            assert re.search(told, running.text), f"{told} in {running.text}"
+        # By columns: good, back, pins, mirror, blue-green.
+        failed = cells(running.text, "failed requests, of")
+        assert len(failed) == 5
+        assert all(re.fullmatch(r"0 failed of [1-9]\d+", cell) for cell in failed), failed
+        pinned = cells(running.text, "requests with the")
+        assert all(re.fullmatch(r"0 of [1-9]\d+ to another", pinned[at]) for at in (2, 4)), pinned
+        assert re.fullmatch(r"100 % \d+ s", cells(running.text, "seconds per step")[4])
+        back = cells(running.text, "the change to everybody")
+        assert back[0] == "–"
+        assert re.fullmatch(r"\d+\.\d s", back[1])
+
+
+def cells(text: str, words: str) -> list[str]:
+    """The first line of the summary's row that begins with these words, a cell for each release."""
+    (row,) = re.findall(rf"^│ {words}.*│$", text, re.MULTILINE)
+    return [cell.strip() for cell in row.strip("│").split("│")[1:]]
 
 
 async def test_a_controller_that_dies_fails_the_demo_and_its_log_is_told() -> None:

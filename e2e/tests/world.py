@@ -245,11 +245,9 @@ class World:
             try:
                 found = await self.get("rollouts")
                 yield found.get("status") or {}
-                mine, since = (
-                    f"?fieldSelector=metadata.name={self.name}",
-                    found["metadata"]["resourceVersion"],
-                )
-                async with aclosing(self.namespace.kube.watch(rollouts + mine, since)) as events:
+                since = found["metadata"]["resourceVersion"]
+                mine = f"{rollouts}?fieldSelector=metadata.name={self.name}"
+                async with aclosing(self.namespace.kube.watch(mine, since)) as events:
                     async for kind, item in events:
                         if kind != "BOOKMARK":
                             yield item.get("status") or {}
