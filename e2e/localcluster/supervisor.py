@@ -14,8 +14,10 @@ from e2e.localcluster.netns import die_with_parent
 from e2e.localcluster.parts import STOP_ORDER, Part
 
 POLL = 0.03
-_GARBAGE_PERCENT = "200"
+_GARBAGE_PERCENT = "400"
 """GOGC of all parts in Go: at 100, collecting garbage is a fifth of what the API server computes."""
+_MEMORY_LIMIT = "1GiB"
+"""GOMEMLIMIT of each: from there on garbage is collected as often as it takes."""
 
 
 @dataclass
@@ -140,6 +142,7 @@ class Supervisor:
             "HOME": str(self.layout.data),
             "TMPDIR": str(self.layout.data),
             "GOGC": _GARBAGE_PERCENT,
+            "GOMEMLIMIT": _MEMORY_LIMIT,
             **part.environment,
         }
         with self.layout.log(part.name).open("ab") as log:

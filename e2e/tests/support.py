@@ -21,6 +21,21 @@ from e2e.localcluster.kube import Kube, KubeError, Object
 
 T = TypeVar("T")
 
+_WORKING = {
+    "rollout-controller.dev/v1alpha1": ("rollouts",),
+    "autoscaling/v2": ("horizontalpodautoscalers",),
+    "apps/v1": ("deployments", "replicasets"),
+    "": ("pods", "services"),
+    "networking.istio.io/v1": (
+        "virtualservices",
+        "destinationrules",
+        "gateways",
+        "sidecars",
+        "serviceentries",
+    ),
+}
+"""What costs something for as long as it is there, by group."""
+
 
 def heed_interrupts() -> None:
     """Before a program starts: a shell's background jobs, and so their children, ignore Ctrl-C."""
@@ -58,15 +73,25 @@ class Namespace:
     @staticmethod
     @contextlib.asynccontextmanager
     async def make(cluster: LocalCluster, kube: Kube, prefix: str = "t") -> AsyncIterator["Namespace"]:
-        """Create one with a random name; its deletion is begun, not awaited."""
+        """Create one with a random name. What works in it is deleted at the end, not awaited; the empty
+        namespace goes with its cluster, as deleting one costs the controller-manager 140 calls."""
         name = f"{prefix}-{secrets.token_hex(4)}"
         await kube.create("/api/v1/namespaces", {"metadata": {"name": name}})
+        fresh = Namespace(cluster, kube, name)
         try:
-            yield Namespace(cluster, kube, name)
+            yield fresh
         finally:
-            # a cluster that is gone keeps no namespace; the test's own failure is what matters then
-            with contextlib.suppress(KubeError, aiohttp.ClientError, TimeoutError):
-                await kube.delete(f"/api/v1/namespaces/{name}")
+            # a cluster that is gone keeps nothing; the test's own failure is what matters then
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                await fresh._empty()
+
+    async def _empty(self) -> None:
+        """Delete what runs, watches, routes or is watched; pods and ReplicaSets go with their Deployments."""
+        options = {"propagationPolicy": "Background"}
+        for group, plurals in _WORKING.items():
+            for plural in plurals:
+                with contextlib.suppress(KubeError):  # a bare cluster has no such kind
+                    await self.kube.delete(self.path(plural, group=group), options)
 
     @property
     def host(self) -> str:
@@ -145,7 +170,7 @@ def deployment(
     container: Object = {
         "name": "app",
         "image": image or f"app:{version}",
-        "command": ["python3", "-m", "e2e.app"],
+        "command": ["python3", "-S", "-m", "e2e.app"],  # it needs no packages, and starts sooner
         "env": [{"name": key, "value": value} for key, value in variables.items()],
         "ports": [{"containerPort": 8080, "name": "http"}],
         "lifecycle": {"preStop": {"sleep": {"seconds": pre_stop}}},

@@ -8,11 +8,13 @@ import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from e2e.localcluster import Completed, LocalCluster, LocalClusterError, Settings
 from e2e.localcluster.layout import REPOSITORY, Layout
@@ -134,16 +136,6 @@ async def test_up_is_idempotent_and_down_leaves_nothing(tmp_path: Path) -> None:
     assert (await cli(root, "status")).status == 3
 
 
-async def test_two_ups_at_once_make_one_cluster(tmp_path: Path) -> None:
-    root = tmp_path / "state"
-    try:
-        both = await asyncio.gather(cli(root, "up"), cli(root, "up"))
-        said = sorted(one.check().stderr.splitlines()[-1].split("] ")[1] for one in both)
-        assert said == ["the cluster is ready", "the cluster was up already"]
-    finally:
-        await cli(root, "down")
-
-
 async def test_a_killed_launcher_leaves_no_process_and_up_starts_afresh(tmp_path: Path) -> None:
     root, seconds = tmp_path / "state", str(86400 + secrets.randbelow(10**9))
     async with LocalCluster(BARE, root=root) as cluster:
@@ -220,19 +212,32 @@ def _command_lines() -> list[str]:
     return lines
 
 
-async def test_a_cluster_needs_no_privileges(tmp_path: Path) -> None:
-    root = tmp_path / "state"
+@pytest_asyncio.fixture(scope="module")
+async def twice_up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Path, list[Completed]]]:
+    """The state folder of a cluster that two without privileges brought up at once; what each was told."""
+    root = tmp_path_factory.mktemp("twice") / "state"
     try:
-        (await cli(root, "up", drop=True)).check()
-        cluster = LocalCluster.attach(root)
-        assert user_mapping(cluster.state.launcher) == ["0", str(os.geteuid()), "1"]
-        async with cluster.kube() as kube, Namespace.make(cluster, kube) as namespace:
-            await namespace.apply(deployment(replicas=2))
-            await namespace.rolled_out("web")
-        inside = (await cli(root, "exec", "--", "id", "-u", drop=True)).check()
-        assert inside.stdout == "0\n"
+        both = await asyncio.gather(cli(root, "up", drop=True), cli(root, "up", drop=True))
+        yield root, [one.check() for one in both]
     finally:
         (await cli(root, "down", drop=True)).check()
+
+
+async def test_two_ups_at_once_make_one_cluster(twice_up: tuple[Path, list[Completed]]) -> None:
+    _, both = twice_up
+    said = sorted(one.stderr.splitlines()[-1].split("] ")[1] for one in both)
+    assert said == ["the cluster is ready", "the cluster was up already"]
+
+
+async def test_a_cluster_needs_no_privileges(twice_up: tuple[Path, list[Completed]]) -> None:
+    root, _ = twice_up
+    cluster = LocalCluster.attach(root)
+    assert user_mapping(cluster.state.launcher) == ["0", str(os.geteuid()), "1"]
+    async with cluster.kube() as kube, Namespace.make(cluster, kube) as namespace:
+        await namespace.apply(deployment(replicas=2))
+        await namespace.rolled_out("web")
+    inside = (await cli(root, "exec", "--", "id", "-u", drop=True)).check()
+    assert inside.stdout == "0\n"
 
 
 async def test_parts_stop_and_start_by_name(tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from e2e.tests.world import HASH_LABEL, NETWORKING, World, failed
 
 pytestmark = pytest.mark.real
 
-"""Requests per second."""
-
 
 @dataclass
 class Writes:
@@ -140,7 +138,7 @@ async def test_a_version_before_that_fails_today_is_taken_back_and_then_tried_st
 async def test_a_controller_killed_on_the_way_back_still_goes_straight(
     namespace: Namespace, controller: Controller
 ) -> None:
-    world = await World.begin(namespace, controller)
+    world = await World.begin(namespace, controller, steps=[{"weight": 50}, {"weight": 100}])
     first = (await world.status())["stable"]
     async with written(world) as writes, world.load() as load:
         await promoted(world, "v2", writes)
@@ -175,7 +173,7 @@ async def test_without_a_window_every_version_takes_its_steps(
 async def test_the_way_back_from_a_version_that_lost_all_its_pods_is_open(
     namespace: Namespace, controller: Controller
 ) -> None:
-    world = await World.begin(namespace, controller)
+    world = await World.begin(namespace, controller, steps=[{"weight": 50}, {"weight": 100}])
     async with written(world) as writes, world.load() as load:
         await promoted(world, "v2", writes)
         second = (await world.status())["stable"]
