@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from rollout_controller.api import status as api
 from rollout_controller.api.quantities import format_percentage
+from rollout_controller.controller.status_conditions import TRAFFIC_VERIFIED, conditions_of
 from rollout_controller.core.display import UNREAD
 from rollout_controller.core.finding import Finding
 from rollout_controller.core.model import Display
@@ -24,9 +25,7 @@ from rollout_controller.core.release import (
     Phase,
     Stage,
 )
-from rollout_controller.core.verdict import Reading, Verification
-
-TRAFFIC_VERIFIED = "TrafficVerified"
+from rollout_controller.core.verdict import Reading
 
 _ZERO = timedelta(0)
 
@@ -127,7 +126,7 @@ def status_of(
         history=tuple(_release(o) for o in reversed(facts.history)),
         previous=facts.previous,
         accepted=tuple(api.AcceptedStatus(deployment=name, revision=rev) for name, rev in facts.accepted),
-        conditions=_conditions(facts, display, before, now),
+        conditions=conditions_of(facts, display, before, now),
     )
     return status.model_dump(by_alias=True, exclude_none=True, mode="json")
 
@@ -167,7 +166,7 @@ def _comparable(status: Mapping[str, Any], *, numbers: bool = True) -> dict[str,
     plain["conditions"] = [
         {**c, "message": _words(c.get("message", ""), judged)}
         for c in plain["conditions"]
-        if c.get("type") != "TrafficVerified" or c.get("status") == "False"
+        if c.get("type") != TRAFFIC_VERIFIED or c.get("status") == "False"
     ]
     return plain
 
@@ -278,62 +277,3 @@ def _quantity(check: str, value: float | None) -> str | None:
     if value is None:
         return None
     return f"{value:.0f}ms" if check.startswith("latency") else format_percentage(round(value, 5))
-
-
-def _conditions(
-    facts: Facts, display: Display, before: Mapping[str, Any], now: datetime
-) -> tuple[api.Condition, ...]:
-    """kstatus reads Ready, Reconciling and Stalled; the others are for people and `kubectl wait`."""
-    phase = facts.phase
-    stalled = phase in {Phase.INVALID, Phase.REVERTED}
-    held = facts.paused_by.value if facts.paused_by else "NotPaused"
-    past = {c.get("type"): c for c in before.get("conditions", ())}
-    known = (
-        ("Ready", phase is Phase.HEALTHY, phase.value),
-        ("Reconciling", phase is not Phase.HEALTHY and not stalled, phase.value),
-        ("Stalled", stalled, phase.value),
-        ("Paused", phase is Phase.PAUSED, held),
-    )
-    wanted = [(kind, _truth(holds), reason, display.message) for kind, holds, reason in known]
-    traffic = _traffic(facts, display, past.get(TRAFFIC_VERIFIED))
-    wanted.append((TRAFFIC_VERIFIED, traffic.status, traffic.reason, traffic.sentence))
-    return tuple(
-        api.Condition(
-            type=kind,
-            status=status,
-            reason=reason,
-            message=message,
-            last_transition_time=_since(past.get(kind), status, now),
-            observed_generation=display.observed_generation,
-        )
-        for kind, status, reason, message in wanted
-    )
-
-
-def _truth(holds: bool) -> Literal["True", "False", "Unknown"]:
-    return "True" if holds else "False"
-
-
-def _traffic(facts: Facts, display: Display, past: Mapping[str, Any] | None) -> Verification:
-    """What is told of the traffic: where nothing is counted yet or any more, what was found before.
-
-    A stage inherits it from the stage before, a revert from the release.
-    """
-    if facts.phase not in RUNNING | {Phase.REVERTED}:
-        return Verification(reason="NoRelease", sentence="no release runs whose requests could be counted")
-    found, before = display.traffic or Verification(), _found_before(past)
-    inherits = facts.stage > 0 or facts.phase in {Phase.REVERTING, Phase.REVERTED}
-    return before if found == Verification() and inherits else found
-
-
-def _found_before(past: Mapping[str, Any] | None) -> Verification:
-    if past is None:
-        return Verification()
-    status: Literal["True", "False", "Unknown"] = _one_of(past.get("status"), "True", "False") or "Unknown"
-    return Verification(status, past.get("reason") or "", past.get("message") or "")
-
-
-def _since(past: Mapping[str, Any] | None, status: str, now: datetime) -> datetime:
-    if past is not None and past.get("status") == status and past.get("lastTransitionTime"):
-        return datetime.fromisoformat(past["lastTransitionTime"].replace("Z", "+00:00"))
-    return now
