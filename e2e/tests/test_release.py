@@ -106,7 +106,7 @@ async def test_a_third_version_takes_the_place_of_the_second(
             lambda s: s["canary"] not in (None, second) and s.get("weight") == 25, "the third version at 25 %"
         )
         assert second not in await world.replica_sets()
-        assert await world.pods(second) == []
+        await world.assert_no_pods(second)
         assert (await world.pins())[1] == status["canary"]
         await world.command("promote", "full")
         await world.phase("Healthy")

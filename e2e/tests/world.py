@@ -361,12 +361,22 @@ class World:
         assert sets[status["stable"]]["status"].get("availableReplicas", 0) == replicas
         await self.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=10s")
 
+    async def assert_no_pods(self, revision: str) -> None:
+        """None of a revision's pods works any more; the kubelet deletes one a moment after it ended."""
+        left = await self.pods(revision)
+        assert {pod["status"]["phase"] for pod in left} <= {"Succeeded", "Failed"}, left
+
+        async def none_left() -> bool:
+            return not await self.pods(revision)
+
+        await wait_for(none_left, f"the pods of {revision}, which have ended, to be deleted", 5)
+
     async def assert_reverted(self, canary: str) -> None:
         """Everybody is on stable, the canary is gone, and the Deployment is held with its new template."""
         await self.assert_mesh_is_home()
         status, found = await self.status(), await self.get("deployments")
         assert canary not in await self.replica_sets()
-        assert await self.pods(canary) == []
+        await self.assert_no_pods(canary)
         assert found["spec"]["paused"] is True
         assert found["metadata"]["annotations"][HELD_BY] == self.name
         assert (await self.get("rollouts"))["metadata"]["finalizers"]
