@@ -103,19 +103,17 @@ class Looker:
         look = Look(evidence.sides, newest=evidence.newest, judged=judged)
         if not judged:
             return replace(look, remark="not judged yet, the pods are warming up")
-        since = min(span, now - state.counted) if state.counted is not None else span
-        if not look.sides.requests:
-            if span > window and look.sides.stable is None:
-                # Its pods were made anew meanwhile, and count from when Prometheus knew them.
-                look = replace(look, sides=(await self._evidence(stretch, window)).sides)
+        look, span = await self._known_of_stable(look, stretch, span, window)
+        counted = now - state.counted if state.counted is not None else None
+        if not (look.sides.requests or look.split.requests):
+            since = span if counted is None else min(span, counted)
             look = await self._without_requests(look, stretch, max(since, FIRST))
             look = replace(look, whole=look.scraped)
-        elif doubtful(look.sides, stretch.thresholds):
+        elif doubtful(look.split, stretch.thresholds):
             look = await self._whole(look, stretch, memory, span)
         look = replace(look, whole=look.whole and memory.tells_split(stretch, age))
-        if state.counted is not None and failing(look, stretch.thresholds):
-            fresh = await self._evidence(stretch, max(since, FIRST))
-            look = replace(look, fresh=fresh.sides)
+        if counted is not None and failing(look, stretch.thresholds):
+            look = await self._fresh(look, stretch, max(min(span, counted), FIRST), window)
         return look
 
     async def is_busy(self, scope: Scope, memory: Memory) -> bool | None:
@@ -161,6 +159,34 @@ class Looker:
                 return span, evidence
             span = min(2 * span, farthest)
 
+    async def _known_of_stable(
+        self, look: Look, stretch: Stretch, span: timedelta, window: timedelta
+    ) -> tuple[Look, timedelta]:
+        """The same look with the window alone, where that tells more of what the canary should have got than
+        all of `span` does; and how far back that is judged by.
+
+        Of pods that Prometheus met within a range no request is counted, so the longer one may know less.
+        """
+        told = look.sides.stable is not None and enough(look.sides, stretch.thresholds)
+        if span <= window or told:
+            return look, span
+        near = (await self._evidence(stretch, window)).sides
+        if near.requests > look.sides.requests:
+            look = replace(look, sides=near)
+        if stretch.thresholds.expected(near) <= stretch.thresholds.expected(look.sides):
+            return look, span
+        return replace(look, near=near), window
+
+    async def _fresh(self, look: Look, stretch: Stretch, span: timedelta, window: timedelta) -> Look:
+        """The same look with what came in `span`, since a failing look was counted; of stable in the window
+        alone, where more is known of it there."""
+        fresh = (await self._evidence(stretch, span)).sides
+        if span > window:
+            near = look.near or (await self._evidence(stretch, window)).sides
+            if stretch.thresholds.expected(near) > stretch.thresholds.expected(fresh):
+                fresh = replace(fresh, stable=near.stable)
+        return replace(look, fresh=fresh)
+
     async def _without_requests(self, look: Look, stretch: Stretch, span: timedelta) -> Look:
         """The same look with whether its emptiness means anything: were the pods asked at all?"""
         scrapes = await self._scrapes(stretch.scope, span)
@@ -174,7 +200,7 @@ class Looker:
         pods are scraped, or stable's were before the beginning, as of those that came later no request is
         counted."""
         scrapes = await self._scrapes(stretch.scope, span + SCRAPES * memory.scrape())
-        if doubtful(look.sides, stretch.thresholds) is Split.MANY:
+        if doubtful(look.split, stretch.thresholds) is Split.MANY:
             return replace(look, whole=scrapes.stable_throughout)
         whole = bool(stretch.ready) and stretch.ready.keys() <= scrapes.canary_twice
         return replace(look, whole=whole, remark=_unasked(scrapes, stretch))

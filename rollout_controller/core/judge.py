@@ -70,6 +70,8 @@ class Look:
     Prometheus' clock in seconds. `scraped` says that Prometheus scraped all canary pods in the whole window,
     so that no requests means none, and not none known. `whole` says that a split which is off is no matter of
     scrapes. `judged` is False for what is shown only. `remark` is told with the verdict.
+    `near` are both sides over the window alone, where more of stable's requests is known in it than in all
+    that was read: of pods that Prometheus met on the way nothing is counted.
     """
 
     sides: Sides
@@ -79,6 +81,16 @@ class Look:
     whole: bool = False
     judged: bool = True
     remark: str = ""
+    near: Sides | None = None
+
+    @property
+    def split(self) -> Sides:
+        """The sides that tell what goes where."""
+        return self.near or self.sides
+
+    def absent(self, thresholds: Thresholds) -> bool:
+        """Whether traffic does not arrive, as far back as was read."""
+        return not self.sides.requests and arrival_fails(self.split, self.scraped, thresholds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +131,7 @@ def arrival_fails(sides: Sides, scraped: bool, thresholds: Thresholds, times: fl
 def failing(look: Look, thresholds: Thresholds) -> bool:
     """Whether this look would count as failing on fresh evidence."""
     judged = _judge(look, thresholds)
-    return any(j.outcome is Outcome.FAIL for j in judged) or arrival_fails(
-        look.sides, look.scraped, thresholds
-    )
+    return any(j.outcome is Outcome.FAIL for j in judged) or look.absent(thresholds)
 
 
 def doubtful(sides: Sides, thresholds: Thresholds) -> Split | None:
@@ -145,7 +155,7 @@ def fold(state: Judgement, look: Look | Nothing, thresholds: Thresholds, now: da
     if not look.judged:
         return _unclear(state, judged, thresholds, look.remark, now)
     state = replace(state, newest=look.newest if look.newest is not None else state.newest)
-    absent = arrival_fails(look.sides, look.scraped, thresholds)
+    absent = look.absent(thresholds)
     state = _verified(state, look, thresholds, absent)
     doubt = _doubt(state)
     if doubt and not absent:
@@ -175,10 +185,10 @@ def _verified(state: Judgement, look: Look, thresholds: Thresholds, absent: bool
     """The state with what this look tells of the split. Traffic that does not arrive is a failure already,
     and needs no second look."""
     routed = thresholds.routed
-    split = Split.NONE if absent else split_of(look.sides, routed, thresholds.min_requests)
+    split = Split.NONE if absent else split_of(look.split, routed, thresholds.min_requests)
     if split.off and not (absent or look.whole):
         split = Split.UNKNOWN
-    found = verification(split, look.sides, routed)
+    found = verification(split, look.split, routed)
     if split.off:
         certain = absent or (state.doubt is not None and state.doubt.reason == found.reason)
     else:
@@ -195,7 +205,7 @@ def _doubt(state: Judgement) -> str:
 
 def _looks_off(state: Judgement, look: Look, thresholds: Thresholds) -> bool:
     """Whether nothing is known of a stage yet, and the split looks off, be it for want of scrapes."""
-    return state.verdict.traffic.status == "Unknown" and doubtful(look.sides, thresholds) is not None
+    return state.verdict.traffic.status == "Unknown" and doubtful(look.split, thresholds) is not None
 
 
 def _known(state: Judgement, look: Look) -> bool:

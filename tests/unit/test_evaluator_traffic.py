@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from rollout_controller.controller.jobs import Job, Stray
 from rollout_controller.core.share import Bypass
 from rollout_controller.core.verdict import Verification
-from rollout_controller.ports import ProxiesError, Sender, Subset
+from rollout_controller.ports import ProxiesError, Sample, Sender, Subset
 from tests.support.evaluating import KEY, NEW, POD, Bench, draining, job, play, prometheus, scope, time
-from tests.support.fakeprometheus import Revision, none, steady
+from tests.support.fakeprometheus import FakePrometheus, Revision, Total, none, steady
 
 SUBSET = Subset("web.shop.svc.cluster.local", "canary")
 
@@ -108,6 +108,75 @@ def test_a_stable_that_is_scraped_later_than_the_step_began_shows_that_no_reques
         assert traffic(bench).status == "Unknown"
         await bench.until(60)
         assert (traffic(bench).status, traffic(bench).reason) == ("False", "NoRequests")
+        await bench.judging.close()
+
+    play(main())
+
+
+def renewed(seconds: float, requests: Total) -> Bench:
+    """All of stable's pods but one that soon goes are made anew so many seconds after the step began; that
+    one was sent next to nothing."""
+    metrics = prometheus(rate=100, requests=requests)
+    metrics.revisions["gone"] = Revision(steady(1, until=seconds), pods=("web-old-ddddd",))
+    metrics.revisions["old"] = replace(metrics.revisions["old"], scraped_since=seconds)
+    return Bench.of(metrics)
+
+
+def test_a_pod_of_stables_that_was_known_before_and_went_hides_no_canary_without_requests() -> None:
+    async def main() -> None:
+        bench = renewed(6, none)
+        bench.judging.watch(KEY, job())
+        await bench.until(60)
+        assert (traffic(bench).status, traffic(bench).reason) == ("False", "NoRequests")
+        await bench.judging.close()
+
+    play(main())
+
+
+def test_a_single_request_hides_no_canary_that_gets_no_others() -> None:
+    async def main() -> None:
+        bench = renewed(6, lambda at: float(at >= 8))
+        bench.judging.watch(KEY, job())
+        assert (await bench.until(60)).failures == 0  # it is held, as something does arrive
+        assert (traffic(bench).status, traffic(bench).reason) == ("False", "NoRequests")
+        await bench.judging.close()
+
+    play(main())
+
+
+def test_a_stable_made_anew_between_two_failing_looks_does_not_put_off_the_second() -> None:
+    async def main() -> None:
+        # The canary gets no request at all; the looks of 5 and 7 s would say so.
+        metrics = prometheus(rate=100, requests=none)
+        bench = Bench.of(metrics)
+        bench.judging.watch(KEY, job())
+        assert (await bench.until(6)).failures == 1
+        metrics.revisions["old"] = replace(metrics.revisions["old"], scraped_since=6.5)
+        assert await bench.failed_at(within=90) < 70
+        await bench.judging.close()
+
+    play(main())
+
+
+class Begun(FakePrometheus):
+    """One that began anew at 100 s: it answers nothing to what reaches back beyond that."""
+
+    async def query(self, promql: str, *, at: datetime | None = None) -> list[Sample]:
+        rows = await super().query(promql, at=at)
+        last = self.asked[-1]
+        return rows if last.at - last.span >= 100 else []
+
+
+def test_a_busy_canary_is_not_held_against_a_stable_of_which_a_part_is_scraped_later() -> None:
+    async def main() -> None:
+        whole = prometheus(rate=2)
+        metrics = Begun({**whole.revisions, "few": Revision(steady(2, since=-600), pods=("web-old-ddddd",))})
+        metrics.revisions["old"] = replace(metrics.revisions["old"], scraped_since=121.0)
+        bench = Bench.of(metrics)
+        bench.judging.watch(KEY, job(latency=True))  # which wants 100 requests, more than a window has
+        for second in range(101, 200):
+            await bench.until(second)
+            assert traffic(bench).status != "False", second
         await bench.judging.close()
 
     play(main())
