@@ -149,7 +149,7 @@ class Shop:
 
 @contextlib.asynccontextmanager
 async def opened(lab: Lab, plan: Plan, *, rollout: bool = True) -> AsyncIterator[Shop]:
-    """A service that is at rest with v1, and Healthy if it has a Rollout; its namespace goes afterwards."""
+    """A service at rest with v1, and Healthy if it has a Rollout; its namespace is emptied in the end."""
     async with (
         Namespace.make(lab.cluster, lab.kube, "bench") as namespace,
         Recorder(lab.kube, namespace.name) as records,
@@ -222,7 +222,7 @@ def rollout_of(plan: Plan, name: str = NAME) -> Object:
 
 
 async def _remove(shop: Shop) -> None:
-    """Delete the Rollout while its controller still runs, or its finalizer would hold the namespace."""
+    """Delete the Rollout while its controller still runs, or its finalizer would hold it."""
     path = f"/apis/rollout-controller.dev/v1alpha1/namespaces/{shop.name}/rollouts/{NAME}"
     if shop.records.one("rollouts", NAME):
         await shop.lab.kube.delete(path)

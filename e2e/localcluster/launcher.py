@@ -88,7 +88,8 @@ class Launcher:
         settings = self.launch.settings
         write_configuration(layout, settings, self.token)
         parts = define(layout, settings, self.launch.programs, self.tls, sys.executable)
-        self.supervisor = Supervisor(layout, parts)
+        lazy = {"GOGC": str(settings.garbage), "GOMEMLIMIT": "1GiB"} if settings.garbage > 100 else {}
+        self.supervisor = Supervisor(layout, parts, lazy)
         self.over = asyncio.Event()
         self.servers: list[asyncio.Server] = []
 

@@ -24,6 +24,9 @@ class Settings:
     """False leaves istiod and Envoy out."""
     metrics: bool = True
     """False leaves Prometheus out."""
+    garbage: int = 100
+    """GOGC of the parts in Go; their default, at which a fifth of what the API server computes is collecting
+    garbage. Above it each gets GOMEMLIMIT=1GiB, from where on garbage is collected as often as needed."""
     audit: bool = False
     """True has the API server log every call to it, one JSON line each, into `Layout.audit`."""
 

@@ -14,10 +14,6 @@ from e2e.localcluster.netns import die_with_parent
 from e2e.localcluster.parts import STOP_ORDER, Part
 
 POLL = 0.03
-_GARBAGE_PERCENT = "400"
-"""GOGC of all parts in Go: at 100, collecting garbage is a fifth of what the API server computes."""
-_MEMORY_LIMIT = "1GiB"
-"""GOMEMLIMIT of each: from there on garbage is collected as often as it takes."""
 
 
 @dataclass
@@ -34,6 +30,8 @@ class Supervisor:
 
     layout: Layout
     parts: Mapping[str, Part]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What all parts find in theirs."""
     _children: dict[str, _Child] = field(default_factory=dict)
 
     def reap(self) -> None:
@@ -141,8 +139,7 @@ class Supervisor:
             "PATH": f"{self.layout.bin}:{os.environ.get('PATH', os.defpath)}",
             "HOME": str(self.layout.data),
             "TMPDIR": str(self.layout.data),
-            "GOGC": _GARBAGE_PERCENT,
-            "GOMEMLIMIT": _MEMORY_LIMIT,
+            **self.environment,
             **part.environment,
         }
         with self.layout.log(part.name).open("ab") as log:

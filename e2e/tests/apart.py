@@ -13,7 +13,7 @@ from e2e.tests.install import install_crd, install_gate
 from e2e.tests.kubectl import Kubectl
 from e2e.tests.support import Namespace
 
-SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms", target_interval="1s")
+SETTINGS = Settings(debounce_after="20ms", debounce_max="200ms", target_interval="1s", garbage=400)
 """Short, so that tests side by side do not delay each other's pushes, and Prometheus soon knows all pods."""
 
 

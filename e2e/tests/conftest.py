@@ -2,7 +2,8 @@
 
 pytest's main process brings it up before any worker starts and takes it down when all have ended; workers of
 pytest-xdist get its folder through the environment. If that process is killed, the cluster ends with it.
-A cluster that is up already is used, and left alone, with E2E_CLUSTER=<its state folder>.
+A cluster that is up already is used, and left up, with E2E_CLUSTER=<its state folder>; each test leaves
+an empty namespace in it.
 """
 
 import fcntl
@@ -95,7 +96,7 @@ async def kube(cluster: LocalCluster) -> AsyncIterator[Kube]:
 
 @pytest_asyncio.fixture
 async def namespace(cluster: LocalCluster, kube: Kube) -> AsyncIterator[Namespace]:
-    """A namespace of the test's own, deleted in the background afterwards."""
+    """A namespace of the test's own, emptied in the background afterwards."""
     async with Namespace.make(cluster, kube) as fresh:
         yield fresh
 

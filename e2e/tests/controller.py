@@ -145,20 +145,22 @@ async def beside(
     defect of its own. How soon it stops is test_app's to measure, when nothing else runs."""
     one = Controller(cluster, namespace.name, folder / "controller.log")
     node.stash[STASH] = one
+    ended = None
     try:
         yield one
+        ended = await one.stop() if one.running else None
     except BaseException:
         if one.running:
             await one.kill()
         raise
-    ended = await one.stop() if one.running else None
-    await _let_go(namespace)
+    finally:
+        await _let_go(namespace)
     assert ended is None or ended[0] == 0, f"SIGTERM: exit status and seconds {ended}"
     assert one.defects()[:1] == []
 
 
 async def _let_go(namespace: Namespace) -> None:
-    """Without its controller a Rollout's finalizer would keep the namespace for ever."""
+    """Without its controller a Rollout's finalizer would keep it for ever."""
     for item in (await namespace.kube.get(namespace.path("rollouts", group=ROLLOUTS)))["items"]:
         path = namespace.path("rollouts", item["metadata"]["name"], ROLLOUTS)
         await namespace.kube.patch(path, {"metadata": {"finalizers": None}})

@@ -7,16 +7,18 @@ the start itself call the program as people do (process.py).
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Final
 
 from e2e.localcluster.layout import REPOSITORY
-from e2e.localcluster.netns import die_with_parent
 
 _SERVER: Final = get_context("forkserver")
 _SERVER.set_forkserver_preload(["rollout_controller.cli.main", "rollout_controller.app.wiring"])
@@ -38,7 +40,8 @@ class Forked:
 
     def send_signal(self, number: signal.Signals) -> None:
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(self._process.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -56,11 +59,19 @@ class Forked:
         return self._process.exitcode
 
 
+def _end_with_the_test() -> None:
+    """The fork server does not: it lasts as long as any process that it made."""
+    test = parent_process()
+    assert test is not None
+    wait([test.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _run(arguments: list[str], log: str) -> None:
     """In the new process: what a shell would set up, and then the program."""
     from rollout_controller.cli.main import main
 
-    die_with_parent()  # the fork server, which ends with the test's process
+    threading.Thread(target=_end_with_the_test, daemon=True).start()
     os.setsid()
     os.chdir(REPOSITORY)
     for name in [name for name in os.environ if name.startswith("ROLLOUT_CONTROLLER_")]:

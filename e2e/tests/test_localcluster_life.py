@@ -214,7 +214,10 @@ def _command_lines() -> list[str]:
 
 @pytest_asyncio.fixture(scope="module")
 async def twice_up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Path, list[Completed]]]:
-    """The state folder of a cluster that two without privileges brought up at once; what each was told."""
+    """The state folder of a cluster that two without privileges brought up at once; what each was told.
+
+    Who is root, and brings clusters up without a user namespace, does so in the test of `up` and `down`.
+    """
     root = tmp_path_factory.mktemp("twice") / "state"
     try:
         both = await asyncio.gather(cli(root, "up", drop=True), cli(root, "up", drop=True))

@@ -9,7 +9,6 @@ from e2e.tests.world import HASH_LABEL, HOLD, World, analysis, failed
 
 pytestmark = pytest.mark.real
 
-"""Requests per second."""
 FAST = ({"weight": 25}, {"weight": 50}, {"weight": 100})
 
 

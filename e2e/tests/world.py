@@ -229,12 +229,13 @@ class World:
         """Wait until the Rollout's status is as wanted, and return it."""
         last: Object = {}
         try:
-            async with asyncio.timeout(within), aclosing(self._statuses()) as statuses:
+            async with asyncio.timeout(within) as limit, aclosing(self._statuses()) as statuses:
                 async for last in statuses:
                     if holds(last):
                         return last
         except TimeoutError:
-            pass
+            if not limit.expired():
+                raise  # a call that got no answer
         seen = {key: last.get(key) for key in ("phase", "step", "weight", "message")}
         raise AssertionError(f"waited {within:g} s in vain for {what}; it is {seen}")
 
