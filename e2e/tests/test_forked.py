@@ -62,4 +62,4 @@ async def test_a_controller_ends_with_a_test_process_that_is_killed(
             starter.kill()
         if runs(pid):
             os.kill(pid, signal.SIGKILL)
-        await asyncio.wait_for(starter.wait(), 10)
+        await asyncio.wait_for(starter.communicate(), 10)  # its pipe closes once all are gone
