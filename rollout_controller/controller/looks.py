@@ -163,7 +163,7 @@ class Looker:
         self, look: Look, stretch: Stretch, span: timedelta, window: timedelta
     ) -> tuple[Look, timedelta]:
         """The same look with the window alone, where that tells more of what the canary should have got than
-        all of `span` does; and how far back pods must have been scraped for it, rather too far than not enough.
+        all of `span` does; and how far back pods must have been scraped for it, rather more than needed.
 
         Of pods that Prometheus met within a range no request is counted, so the longer one may know less.
         """
