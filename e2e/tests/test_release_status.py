@@ -172,6 +172,8 @@ async def test_metrics_tell_phase_and_weight_of_each_rollout(
 
 async def test_a_rollout_at_rest_is_written_no_more(namespace: Namespace, controller: Controller) -> None:
     world = await World.begin(namespace, controller)
+    await world.event("Healthy")  # the last that adopting writes
+    await world.pods_told()
     plurals = ("rollouts", "deployments", "virtualservices", "destinationrules")
     before = {plural: (await world.get(plural))["metadata"]["resourceVersion"] for plural in plurals}
     calls = await api_calls(controller)

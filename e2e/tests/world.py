@@ -315,6 +315,21 @@ class World:
 
             await wait_for(answered, f"{version} to answer at {self.host}", within)
 
+    async def pods_told(self) -> None:
+        """Wait until the Deployment's own status says that all its pods are available: nobody has more to
+        write there, while one of several pods can answer long before."""
+
+        async def told() -> bool:
+            found = await self.get("deployments")
+            status = found.get("status") or {}
+            return (
+                status.get("observedGeneration") == found["metadata"]["generation"]
+                and status.get("availableReplicas") == status.get("replicas") == found["spec"]["replicas"]
+                and any(one.get("reason") == "NewReplicaSetAvailable" for one in status.get("conditions", ()))
+            )
+
+        await wait_for(told, f"the status of Deployment {self.name} to count all its pods as available")
+
     async def pod_post(self, revision: str, path: str, *, only: int | None = None) -> None:
         """POST to the demo application's own port on a revision's pods, or on the first `only` by name."""
         pods = sorted(await self.pods(revision), key=lambda pod: str(pod["metadata"]["name"]))
