@@ -101,7 +101,8 @@ async def serving(*script: Answer, rest: Answer = hangs) -> AsyncIterator[ApiSer
     app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    # A connection beyond the backlog is tried again only seconds later.
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
     await site.start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:

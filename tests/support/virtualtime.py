@@ -7,9 +7,11 @@ ends with an error instead of hanging.
 import asyncio
 import selectors
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Selector(selectors.SelectSelector):
@@ -33,6 +35,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._virtual.now
+
+    def hold_up(self, seconds: float) -> None:
+        """As if a coroutine had kept the loop busy for so long."""
+        self._virtual.now += seconds
+
+
+class VirtualDatetime(datetime):
+    """To be patched in for `datetime` where code asks the wall clock: BEGIN when the loop begins."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one will do
+        return (BEGIN + timedelta(seconds=asyncio.get_running_loop().time())).astimezone(tz)
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from e2e.demo.controller import Controller, ControllerError, level_of, readable, tail
+from tests.support.ports import refusing
 
 DEFECT = json.dumps(
     {
@@ -67,17 +68,21 @@ async def test_an_error_in_the_log_is_raised_once_its_line_is_whole(tmp_path: Pa
 
 async def test_the_controller_is_ready_when_it_says_so_and_ends_when_told(tmp_path: Path) -> None:
     made = controller(tmp_path / "log", "")
-    made._command = [sys.executable, "-c", SERVER, str(made._port)]
-    async with made:
-        assert made.running
+    with refusing() as port:
+        made._port = port
+        made._command = [sys.executable, "-c", SERVER, str(port)]
+        async with made:
+            assert made.running
     assert (made.status, made.ending_problems()) == (0, [])
 
 
 async def test_a_controller_that_ends_with_an_error_is_a_problem(tmp_path: Path) -> None:
     made = controller(tmp_path / "log", "")
-    made._command = [sys.executable, "-c", SERVER, str(made._port), "4"]
-    async with made:
-        pass
+    with refusing() as port:
+        made._port = port
+        made._command = [sys.executable, "-c", SERVER, str(port), "4"]
+        async with made:
+            pass
     (problem,) = made.ending_problems()
     assert "ended with status 4" in problem
 
@@ -91,5 +96,7 @@ class Ready(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
+class Server(http.server.HTTPServer):
+    allow_reuse_port = True
+Server(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
 """

@@ -122,6 +122,7 @@ async def test_a_loop_that_is_held_up_shows_as_lag() -> None:
 
     instruments = Instruments()
     task = asyncio.create_task(instruments.measure_lag())
+    await asyncio.sleep(0)  # it has begun to wait
     await asyncio.sleep(0.8)
     time.sleep(0.5)  # noqa: ASYNC251 - the event loop is held up on purpose
     await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from e2e.app.behaviour import Conduct
 from e2e.app.metrics import BUCKETS, Metrics, workload_of
 from e2e.app.server import Answer, Request, Server
+from e2e.load import Answer as Answered
 from e2e.load import Load
+from tests.support.ports import refusing
 
 
 @asynccontextmanager
@@ -171,13 +174,24 @@ async def test_a_closing_server_finishes_the_answer_under_way() -> None:
 
 
 async def test_load_leaves_on_time_although_nobody_answers() -> None:
-    async with serving(lambda request: Answer(200, delay=0.3)) as (_, url), Load(url, 100) as load:
+    async with serving(lambda request: Answer(200, delay=2)) as (_, url), Load(url, 100) as load:
+        begun = monotonic()
         await asyncio.sleep(0.25)
-        assert load.sent == pytest.approx(25, abs=6)
+        assert load.sent == pytest.approx(100 * (monotonic() - begun), abs=6)
         assert not load.answers
     assert len(load.answers) == load.sent
     assert not load.failures()
-    assert load.percentile(0.5) == pytest.approx(0.3, abs=0.1)
+    assert all(answer.done - answer.sent >= 2 for answer in load.answers)
+
+
+@pytest.mark.parametrize(("q", "value"), [(0.01, 0.1), (0.5, 0.2), (0.99, 0.3)])
+def test_a_percentile_of_load_counts_from_when_requests_were_due(q: float, value: float) -> None:
+    load = Load("http://127.0.0.1/", 1)
+    load.answers += [
+        Answered(number, due=5, sent=5.05, done=5 + late, status=200, version="v1", pod="a", error="")
+        for number, late in enumerate((0.3, 0.1, 0.2))
+    ]
+    assert load.percentile(q) == pytest.approx(value)
 
 
 async def test_load_tells_versions_pods_and_failures_apart() -> None:
@@ -201,13 +215,13 @@ async def test_load_tells_versions_pods_and_failures_apart() -> None:
 
 
 async def test_load_records_what_is_refused_and_what_times_out() -> None:
-    async with serving(lambda request: Answer(200, delay=5)) as (server, url):
+    async with serving(lambda request: Answer(200, delay=5)) as (_, url):
         async with Load(url, 50, timeout=0.1) as load:
             await sent(load, 3)
         assert {answer.error for answer in load.answers} == {"timeout"}
-        server.close()
-    async with Load(url, 50) as load:
-        await sent(load, 3)
+    with refusing() as port:
+        async with Load(f"http://127.0.0.1:{port}/", 50) as load:
+            await sent(load, 3)
     assert all(answer.failed and answer.error.startswith("connect") for answer in load.answers)
 
 

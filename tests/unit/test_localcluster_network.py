@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.localcluster import control, forward, http
+from tests.support.ports import refusing
 
 Session = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -66,13 +67,12 @@ def test_a_forwarder_holds_nothing_back_until_the_host_has_acknowledged_what_cam
 
 
 async def test_a_forwarder_to_nobody_resets_the_connection() -> None:
-    async with serving(answer(b"")) as port:
-        pass
-    async with forwarding(port) as door, asyncio.timeout(5):
-        reader, writer = await asyncio.open_connection("127.0.0.1", door)
-        with pytest.raises(ConnectionResetError):
-            await reader.readexactly(1)
-        writer.close()
+    with refusing() as port:
+        async with forwarding(port) as door, asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", door)
+            with pytest.raises(ConnectionResetError):
+                await reader.readexactly(1)
+            writer.close()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from rollout_controller.ports import MetricsError
 from rollout_controller.prometheus.client import Prometheus, PrometheusSettings
+from tests.support.ports import refusing
 
 EMPTY = '{"status":"success","data":{"resultType":"vector","result":[]}}'
 SECRET = "s3cr3t-t0k3n"
@@ -229,9 +230,15 @@ async def test_each_query_is_counted_by_how_it_ended() -> None:
         one = Prometheus(PrometheusSettings(url), count=lambda outcome, seconds: counted.append(outcome))
         await one.query("up")
         await one.series("up[1m]")
-    with pytest.raises(MetricsError):
-        await one.query("up")
-    one.close()
+        one.close()
+    with refusing() as port:
+        none = Prometheus(
+            PrometheusSettings(f"http://127.0.0.1:{port}"),
+            count=lambda outcome, seconds: counted.append(outcome),
+        )
+        with pytest.raises(MetricsError):
+            await none.query("up")
+        none.close()
     async with server(answering("400 Bad Request", "{}")) as (url, _):
         two = Prometheus(PrometheusSettings(url), count=lambda outcome, seconds: counted.append(outcome))
         with pytest.raises(MetricsError):
@@ -247,6 +254,7 @@ async def test_a_query_that_hangs_does_not_keep_the_process_from_ending() -> Non
     program = """
 import asyncio, sys
 from rollout_controller.prometheus.client import Prometheus, PrometheusSettings
+from tests.support.ports import refusing
 
 async def main():
     one = Prometheus(PrometheusSettings(sys.argv[1], timeout=30))

@@ -1,6 +1,7 @@
 """The queue of passes, on a virtual clock: every time below is exact."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -127,14 +128,23 @@ def test_a_pass_that_changed_the_world_is_followed_by_one_more_at_once() -> None
     assert passes.begins == [1, 2]
 
 
-def test_a_failed_pass_is_tried_again_later_and_later() -> None:
+@pytest.mark.parametrize("part", [0.8, 1.0])
+def test_a_failed_pass_is_tried_again_later_and_later_a_fifth_of_it_at_random(
+    part: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(least: float, most: float) -> float:
+        drawn.append((least, most))
+        return least if part < 1 else most
+
+    monkeypatch.setattr(random, "uniform", uniform)
     passes = Passes(*[FAILED] * 8, takes=0)
     play(passes, {1: [WEB]})
     waits = [b - a for a, b in zip(passes.begins, passes.begins[1:], strict=False)]
-    assert len(waits) == 8
-    for n, wait in enumerate(waits):
-        longest = min(FIRST_RETRY * 2**n, LONGEST_RETRY)
-        assert 0.8 * longest <= wait <= longest, f"wait {n} was {wait}"
+    longest = [min(FIRST_RETRY * 2**n, LONGEST_RETRY) for n in range(8)]
+    assert waits == pytest.approx([part * one for one in longest], abs=1e-5)
+    assert drawn == [(0.8, 1.0)] * 8
 
 
 def test_a_wake_from_outside_is_not_delayed_by_failures_before_it() -> None:

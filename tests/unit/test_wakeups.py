@@ -1,116 +1,143 @@
-"""Timed wake-ups and the loop around the queue. The scheduler reads the real clock: times are short."""
+"""Timed wake-ups and the loop around the queue, on a virtual clock that the scheduler reads too."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+import apscheduler.executors.base
+import apscheduler.schedulers.base
 import pytest
 
+import rollout_controller.controller.wakeups
 from rollout_controller.controller.loop import Loop
 from rollout_controller.controller.result import PassResult
 from rollout_controller.controller.wakeups import Wakeups
 from rollout_controller.ports import Key
+from tests.support.virtualtime import VirtualDatetime, VirtualLoop, run_virtual
 
 WEB, PAY = Key("ns", "web"), Key("ns", "pay")
 
 
+@pytest.fixture(autouse=True)
+def _virtual_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (
+        apscheduler.executors.base,
+        apscheduler.schedulers.base,
+        rollout_controller.controller.wakeups,
+    ):
+        monkeypatch.setattr(module, "datetime", VirtualDatetime)
+
+
 def after(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
+    return VirtualDatetime.now(UTC) + timedelta(seconds=seconds)
 
 
-async def eventually(what: str, happened: Callable[[], bool], within: float = 5.0) -> None:
-    deadline = time.monotonic() + within
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {within} s for {what}"
-        await asyncio.sleep(0.005)
+def now() -> float:
+    """The time of the loop, to the tenth of a millisecond: the wall clock has microseconds."""
+    return round(asyncio.get_running_loop().time(), 4)
 
 
-@pytest.fixture
-async def fired() -> AsyncIterator[tuple[Wakeups, list[tuple[str, datetime]]]]:
-    seen: list[tuple[str, datetime]] = []
-    wakeups = Wakeups(lambda key: seen.append((key.name, datetime.now(UTC))))
-    wakeups.start()
-    yield wakeups, seen
-    wakeups.stop()
+def fired(ask: Callable[[Wakeups], Awaitable[None]]) -> list[tuple[str, float]]:
+    """The keys that are woken within ten seconds of what is asked for, and when."""
+    seen: list[tuple[str, float]] = []
+
+    async def scene() -> None:
+        wakeups = Wakeups(lambda key: seen.append((key.name, now())))
+        wakeups.start()
+        await ask(wakeups)
+        await asyncio.sleep(10)
+        wakeups.stop()
+
+    run_virtual(scene())
+    return seen
 
 
-Fired = tuple[Wakeups, list[tuple[str, datetime]]]
+def test_a_key_is_woken_when_its_time_has_come_and_not_before() -> None:
+    async def ask(wakeups: Wakeups) -> None:
+        wakeups.wake_at(WEB, after(0.2))
+
+    assert fired(ask) == [("web", 0.2)]
 
 
-async def test_a_key_is_woken_when_its_time_has_come_and_not_before(fired: Fired) -> None:
-    wakeups, seen = fired
-    at = after(0.2)
-    wakeups.wake_at(WEB, at)
-    await eventually("the wake-up", lambda: bool(seen))
-    assert seen[0][0] == "web"
-    assert timedelta(0) <= seen[0][1] - at < timedelta(seconds=1)
+def test_the_last_time_asked_for_counts() -> None:
+    async def ask(wakeups: Wakeups) -> None:
+        wakeups.wake_at(WEB, after(0.1))
+        wakeups.wake_at(WEB, after(0.3))
+
+    assert fired(ask) == [("web", 0.3)]
 
 
-async def test_the_last_time_asked_for_counts(fired: Fired) -> None:
-    wakeups, seen = fired
-    wakeups.wake_at(WEB, after(0.1))
-    wakeups.wake_at(WEB, at := after(0.3))
-    await eventually("the wake-up", lambda: bool(seen))
-    await asyncio.sleep(0.1)
-    assert [key for key, _ in seen] == ["web"]
-    assert seen[0][1] >= at
+def test_a_time_that_has_passed_wakes_at_once_however_long_ago_it_was() -> None:
+    async def ask(wakeups: Wakeups) -> None:
+        wakeups.wake_at(WEB, after(-3600))
+
+    ((key, at),) = fired(ask)
+    assert key == "web"
+    assert at < 0.1
 
 
-async def test_a_time_that_has_passed_wakes_at_once_however_long_ago_it_was(fired: Fired) -> None:
-    wakeups, seen = fired
-    wakeups.wake_at(WEB, after(-3600))
-    await eventually("the wake-up", lambda: bool(seen), within=1)
+def test_a_wake_up_noticed_late_is_not_dropped() -> None:
+    async def ask(wakeups: Wakeups) -> None:
+        wakeups.wake_at(WEB, after(0.1))
+        await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.hold_up(1.4)
+
+    assert fired(ask) == [("web", 1.45)]
 
 
-async def test_a_wake_up_noticed_late_is_not_dropped(fired: Fired) -> None:
-    wakeups, seen = fired
-    wakeups.wake_at(WEB, after(0.1))
-    time.sleep(1.4)  # noqa: ASYNC251 - the event loop is held up on purpose
-    await eventually("the wake-up", lambda: bool(seen), within=1)
+def test_no_time_takes_the_wake_up_away_and_leaves_those_of_others() -> None:
+    async def ask(wakeups: Wakeups) -> None:
+        wakeups.wake_at(WEB, after(0.1))
+        wakeups.wake_at(PAY, after(0.2))
+        wakeups.wake_at(WEB, None)
+        wakeups.wake_at(Key("ns", "unknown"), None)
+
+    assert [key for key, _ in fired(ask)] == ["pay"]
 
 
-async def test_no_time_takes_the_wake_up_away_and_leaves_those_of_others(fired: Fired) -> None:
-    wakeups, seen = fired
-    wakeups.wake_at(WEB, after(0.1))
-    wakeups.wake_at(PAY, after(0.2))
-    wakeups.wake_at(WEB, None)
-    wakeups.wake_at(Key("ns", "unknown"), None)
-    await eventually("the wake-up of pay", lambda: bool(seen))
-    assert [key for key, _ in seen] == ["pay"]
-
-
-async def test_the_loop_looks_again_when_a_pass_asked_for_it_and_forgets_what_is_gone() -> None:
-    answers = {WEB: [PassResult(wake_at=after(0.1)), PassResult()], PAY: [PassResult(gone=True)]}
-    seen: list[str] = []
-
-    async def one(key: Key) -> PassResult:
-        seen.append(key.name)
-        return answers[key].pop(0)
-
-    loop = Loop(one)
-    loop.start()
-    loop._done(PAY, PassResult(wake_at=after(0.05)))
-    loop.wake(PAY)
-    loop.wake(WEB)
-    await eventually("the second pass of web", lambda: seen.count("web") == 2)
-    assert seen == ["pay", "web", "web"]
-    assert await loop.stop(1) == 0
-
-
-async def test_a_failed_pass_leaves_the_time_asked_for_before_it() -> None:
-    answers = [PassResult(wake_at=after(0.25)), PassResult(failed=True), PassResult(), PassResult()]
-    begun: list[datetime] = []
+def test_the_loop_looks_again_when_a_pass_asked_for_it_and_forgets_what_is_gone() -> None:
+    seen: list[tuple[str, float]] = []
 
     async def one(key: Key) -> PassResult:
-        begun.append(datetime.now(UTC))
-        return answers.pop(0)
+        seen.append((key.name, now()))
+        return (
+            PassResult(gone=True)
+            if key == PAY
+            else PassResult(wake_at=after(0.1) if len(seen) == 2 else None)
+        )
 
-    loop = Loop(one)
-    loop.start()
-    loop.wake(WEB)
-    await eventually("the first pass", lambda: len(begun) == 1)
-    loop.wake(WEB)
-    await eventually("the timed pass", lambda: len(begun) == 3)
-    assert begun[2] - begun[0] < timedelta(seconds=0.4), "the queue's own retry would come later"
-    await loop.stop(1)
+    async def scene() -> None:
+        loop = Loop(one)
+        loop.start()
+        loop._done(PAY, PassResult(wake_at=after(0.05)))
+        loop.wake(PAY)
+        loop.wake(WEB)
+        await asyncio.sleep(10)
+        assert await loop.stop(1) == 0
+
+    run_virtual(scene())
+    assert seen == [("pay", 0), ("web", 0), ("web", 0.1)]
+
+
+def test_a_failed_pass_leaves_the_time_asked_for_before_it() -> None:
+    begun: list[float] = []
+
+    async def one(key: Key) -> PassResult:
+        begun.append(now())
+        if len(begun) == 1:
+            return PassResult(wake_at=after(0.25))
+        return PassResult(failed=len(begun) == 2)
+
+    async def scene() -> None:
+        loop = Loop(one)
+        loop.start()
+        loop.wake(WEB)
+        await asyncio.sleep(0.1)
+        loop.wake(WEB)
+        await asyncio.sleep(10)
+        await loop.stop(1)
+
+    run_virtual(scene())
+    assert begun == [0, 0.1, 0.25], "the queue's own retry would come later"
