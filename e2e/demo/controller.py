@@ -8,6 +8,8 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -127,6 +129,14 @@ class Controller:
             if level_of(line) == "error":
                 raise ControllerError(f"the controller logged an error: {readable(line)}")
 
+    def weighted(self, since: float) -> float | None:
+        """When its log first says, from then on, that it goes to write a weight of the canary above 0. Both
+        times are time.monotonic()'s."""
+        now, clock = datetime.now(UTC), monotonic()
+        with self.log.open(errors="replace") as log:
+            at = first_weight(log, now - timedelta(seconds=clock - since))
+        return None if at is None else clock - (now - at).total_seconds()
+
     async def _ready(self) -> None:
         deadline = monotonic() + READY_WITHIN
         answer = "nothing listens yet"
@@ -149,6 +159,19 @@ def level_of(line: str) -> str:
         return str(json.loads(line).get("level", ""))
     except (ValueError, AttributeError):
         return ""
+
+
+def first_weight(log: Iterable[str], since: datetime) -> datetime | None:
+    """The time of the first line, not before `since`, that tells of a weight above 0 to be written."""
+    for line in log:
+        entry = json.loads(line) if level_of(line) else {}
+        effect = str(entry.get("effect", ""))
+        if not effect.startswith("SetTraffic(") or effect.startswith("SetTraffic(weight=0,"):
+            continue
+        at = datetime.fromisoformat(entry["time"])
+        if at >= since:
+            return at
+    return None
 
 
 def readable(line: str) -> str:

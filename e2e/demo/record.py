@@ -216,7 +216,7 @@ class Record:
         if self.early:
             found.append(f"the canary answered {self.early} requests before it had a weight")
         if self.pinned is not None and not self.pinned.requests:
-            found.append("no request with the pinned header was answered")
+            found.append("the canary answered no request with the pinned header")
         if self.pinned is not None and self.pinned.wrong:
             found.append(f"{self.pinned.wrong} requests with the pinned header went to another version")
         for kind, lines in self.differences.items():

@@ -77,7 +77,9 @@ class Story:
         if release.strategy:
             await self._change_strategy(setting, release.strategy)
         async with _pinned_load(setting, release) as pinned:
-            return await self._followed(setting, release, Watch(setting.sight, setting.load, pinned=pinned))
+            weighted = setting.controller.weighted
+            watch = Watch(setting.sight, setting.load, pinned=pinned, weighted=weighted)
+            return await self._followed(setting, release, watch)
 
     async def _change_strategy(self, setting: Setting, name: str) -> None:
         path = FILES / "strategies" / f"{name}.yaml"

@@ -21,6 +21,10 @@ LIVE_AFTER = 0.3
 """Seconds from a written weight until answers show it."""
 
 
+def _untold(since: float) -> float | None:
+    return None
+
+
 @dataclass
 class Watch:
     """One release, from the moment before its image is set."""
@@ -31,6 +35,9 @@ class Watch:
     """Seconds, on the clock of the observer's and the load's."""
     pinned: Load | None = None
     """Requests with the pinned header, where the strategy has one."""
+    weighted: Callable[[float], float | None] = _untold
+    """When the controller said, from a time on, that it goes to write the canary's first weight above 0: on a
+    busy machine the proxy can be faster than the news of what was written."""
 
     def __post_init__(self) -> None:
         self.since = self.clock()
@@ -126,18 +133,26 @@ class Watch:
         )
 
     def _pinned(self) -> Pinned | None:
-        """Of the requests with the header, while our routes were in force."""
+        """Of the requests with the header, from the first that our routes took, while they were written."""
         if self.pinned is None:
             return None
         marks = [(at, there) for at, there in self.sight.pinned if at >= self.since]
-        since = next((at + LIVE_AFTER for at, there in marks if there), None)
+        wrote = next((at for at, there in marks if there), None)
+        since = None if wrote is None else self._taken(wrote)
         until = next((at for at, there in marks if not there and since is not None and at > since), None)
         return record.pinned(self.pinned.answers, self.revision, since, until)
 
+    def _taken(self, wrote: float) -> float | None:
+        """When the canary's first answer to a pinned request was asked for that was sent after `wrote`."""
+        answers = self.pinned.answers if self.pinned is not None else []
+        sent = (one.sent for one in answers if one.sent >= wrote and revision_of(one.pod) == self.revision)
+        return min(sent, default=None)
+
     def _early(self) -> int:
         """Answers that the canary gave before it had a weight; those of mirrored requests nobody gets."""
-        first = next((at for at, weight in self.sight.weights if at >= self.since and weight > 0), None)
-        before = self.load.between(self.since, first if first is not None else self.clock())
+        seen = next((at for at, weight in self.sight.weights if at >= self.since and weight > 0), None)
+        moments = [at for at in (seen, self.weighted(self.since)) if at is not None]
+        before = self.load.between(self.since, min(moments, default=self.clock()))
         return sum(revision_of(one.pod) == self.revision for one in before) if self.revision else 0
 
 

@@ -59,7 +59,7 @@ async def _obey(asked: dict[str, Any], supervisor: Supervisor, over: asyncio.Eve
         case "kill":
             await supervisor.kill(name)
         case "pause":
-            supervisor.send(name, signal.SIGSTOP)
+            await supervisor.pause(name)
         case "resume":
             supervisor.send(name, signal.SIGCONT)
         case "shutdown":

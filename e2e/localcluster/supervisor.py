@@ -14,6 +14,8 @@ from e2e.localcluster.netns import die_with_parent
 from e2e.localcluster.parts import STOP_ORDER, Part
 
 POLL = 0.03
+STANDS_WITHIN = 5.0
+"""Seconds in which all threads of a part that is paused stand still."""
 
 
 @dataclass
@@ -103,6 +105,22 @@ class Supervisor:
         if number in (signal.SIGSTOP, signal.SIGCONT):
             child.paused = number == signal.SIGSTOP
 
+    async def pause(self, name: str) -> None:
+        """Stop a running part where it is, and wait until all its threads stand: each is stopped by
+        itself, and on a busy machine some go on answering for a while."""
+        if self.running(name) and self._children[name].paused:
+            return
+        self.send(name, signal.SIGSTOP)
+        child = self._children[name]
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STANDS_WITHIN
+        while not _stands(child.process.pid):
+            if child.ended.done() or loop.time() > deadline:
+                raise LocalClusterError(
+                    f"{name} was told to stand still, and did not within {STANDS_WITHIN:g} s"
+                )
+            await asyncio.sleep(0.005)
+
     async def stop_all(self) -> None:
         for name in STOP_ORDER:
             if name in self.parts:
@@ -156,3 +174,11 @@ class Supervisor:
         before = self._children.get(part.name)
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._children[part.name] = _Child(process, ended, starts=before.starts + 1 if before else 1)
+
+
+def _stands(pid: int) -> bool:
+    """Whether a child of ours was stopped; the kernel tells its parent once the last thread stands."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG) is not None
+    except ChildProcessError:
+        return False  # it has ended, and was collected

@@ -20,7 +20,7 @@ NAME = "caller"
 @contextlib.asynccontextmanager
 async def mesh_caller(namespace: Namespace) -> AsyncIterator[str]:
     """The URL at which the pod's sidecar takes requests, for a Load with the Host of a Service."""
-    port = 12000 + int(namespace.name.rpartition("-")[2], 16) % 5000
+    port = 12000 + int(namespace.name.rpartition("-")[2], 16) % 3000
     await namespace.apply(_sidecar(port), _pod(namespace))
 
     async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

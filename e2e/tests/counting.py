@@ -27,6 +27,15 @@ async def more(load: Load, count: int) -> list[Answer]:
     return since()
 
 
+async def answered(load: Load, version: str) -> None:
+    """Wait until a version has answered one of the load's requests: Envoy hears later than the API."""
+
+    async def seen() -> bool:
+        return load.first(version) is not None
+
+    await wait_for(seen, f"{version} to answer", 60)
+
+
 def versions(answers: list[Answer]) -> set[str]:
     """Who gave these answers; the empty string for nobody."""
     return {answer.version for answer in answers}

@@ -180,7 +180,12 @@ def deployment(
     }
     if probe:
         get = {"path": "/healthz", "port": "http"}
-        container["readinessProbe"] = {"httpGet": get, "periodSeconds": 1, "failureThreshold": 1}
+        container["readinessProbe"] = {
+            "httpGet": get,
+            "periodSeconds": 1,
+            "failureThreshold": 1,
+            "timeoutSeconds": 5,
+        }
     annotations = {"prometheus.io/scrape": "true"}
     template = {
         "metadata": {"labels": {"app": name, **(labels or {})}, "annotations": annotations},

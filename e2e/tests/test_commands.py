@@ -55,6 +55,7 @@ async def test_promote_leaves_the_present_step_and_only_that(
     status = await world.at(50)
     await taken(world)
     assert status["step"] == "2/3"
+    await world.event("Approved")
     assert len(await world.events("Approved")) == 1
     await stays(world, "2/3")
 
@@ -78,13 +79,13 @@ async def test_a_promote_for_a_step_to_come_waits_for_it_and_counts_then(
 ) -> None:
     first = {"weight": 25, "minDuration": "2s"}
     world = await World.begin(namespace, controller, steps=[first, HOLD_50, {"weight": 100}])
+    await world.release("v2")
+    canary = (await world.at(25))["canary"]  # and no further, as long as there are no requests
+    await world.command("promote", f"{canary}/2")
+    await world.command("pause", "to see it wait")
+    await world.phase("Paused")
+    await taken(world, promote=f"{canary}/2")
     async with world.load():
-        await world.release("v2")
-        canary = (await world.at(25))["canary"]
-        await world.command("promote", f"{canary}/2")
-        await world.command("pause", "to see it wait")
-        await world.phase("Paused")
-        await taken(world, promote=f"{canary}/2")
         await world.command("resume")
         await world.phase("Healthy")
     await taken(world)

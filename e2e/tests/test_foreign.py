@@ -6,6 +6,7 @@ import pytest
 
 from e2e.localcluster.kube import Object
 from e2e.tests.controller import Controller
+from e2e.tests.counting import answered
 from e2e.tests.support import Namespace, deployment, service, virtual_service, wait_for
 from e2e.tests.world import HOLD, World, failed, rollout
 
@@ -31,6 +32,8 @@ async def begin(namespace: Namespace, controller: Controller) -> World:
     await controller.ready()
     await world.phase("Healthy")
     await world.serving()
+    await namespace.rolled_out("legacy")
+    await world.serving("legacy")
     return world
 
 
@@ -53,6 +56,7 @@ async def test_the_canary_gets_its_part_of_ours_and_the_others_keep_theirs(
         await world.release("v2")
         await world.at(25)
         assert await weights(world) == [52, FOREIGN, 18]  # round(70 × 25 / 100) = 18
+        await answered(whole, "v2")
         async with world.load(300) as load:
 
             async def enough() -> bool:

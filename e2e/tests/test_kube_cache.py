@@ -90,7 +90,7 @@ async def test_cached_and_live_objects_are_the_same_but_for_what_is_trimmed(
 async def test_own_writes_are_in_the_cache_at_once_and_wake_nobody_others_do(
     cluster: LocalCluster, namespace: Namespace
 ) -> None:
-    await namespace.apply(rule(), deployment(replicas=0))
+    await namespace.apply(rule())
     await make_rollout(namespace)
     async with adapter(cluster.kubeconfig, (namespace.name,)) as it:
         await it.synced()

@@ -137,6 +137,8 @@ async def test_connections_cut_again_and_again_lose_no_event(
                 door.cut()
                 await make(place, f"{name}-meanwhile")
                 await connected(door, before)
+                # the watch is up again, and the next cut hits one that is
+                await it.until_cached(Ref(Kind.DEPLOYMENT, place.name, f"{name}-meanwhile"))
         for name in names + meanwhile:
             await it.until_cached(Ref(Kind.DEPLOYMENT, place.name, name))
         assert relists(it) == 1, "each watch was resumed, nothing listed anew"

@@ -246,7 +246,7 @@ async def test_a_cluster_needs_no_privileges(twice_up: tuple[Path, list[Complete
 async def test_parts_stop_and_start_by_name(tmp_path: Path) -> None:
     async with (
         LocalCluster(Settings(mesh=False), root=tmp_path / "state") as cluster,
-        cluster.kube(2) as kube,
+        cluster.kube() as kube,
         Namespace.make(cluster, kube) as namespace,
     ):
         await namespace.apply(deployment(replicas=2))

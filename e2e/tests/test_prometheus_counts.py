@@ -33,7 +33,7 @@ class Watcher:
         await self._lab.scrape()
         self._since = monotonic()
         # An answer looks back from when it was asked, which is a little after that was decided.
-        await asyncio.sleep(2 * SCRAPE)
+        await asyncio.sleep(10 * SCRAPE)
 
     async def read(self, *, histogram: bool = False) -> Evidence:
         """What both sides counted since `begin`."""
@@ -239,5 +239,5 @@ async def test_up_tells_the_scrape_interval_and_which_canary_pods_are_scraped(
     scrapes = await read_scrapes(watcher.prometheus, Labels(), watcher.scope, timedelta(minutes=1))
     assert scrapes.interval == pytest.approx(SCRAPE, rel=0.5)
     assert scrapes.canary_up == scrapes.canary_twice == {CANARY}
-    soon = await read_scrapes(watcher.prometheus, Labels(), watcher.scope, timedelta(seconds=SCRAPE * 0.9))
+    soon = await read_scrapes(watcher.prometheus, Labels(), watcher.scope, timedelta(seconds=SCRAPE * 0.25))
     assert soon.canary_twice == frozenset()

@@ -4,6 +4,7 @@ import pytest
 
 from e2e.load import Load
 from e2e.tests.controller import Controller
+from e2e.tests.counting import answered
 from e2e.tests.support import Namespace
 from e2e.tests.world import HASH_LABEL, HOLD, World, analysis, failed
 
@@ -47,6 +48,7 @@ async def test_a_release_replaces_every_pod_and_leaves_the_old_version_as_histor
         first: 0,
         status["stable"]: 3,
     }
+    await world.assert_no_pods(first)
     pods = await namespace.pods(app="web")
     assert {pod["metadata"]["labels"][HASH_LABEL] for pod in pods} == {status["stable"]}
     assert (await world.kubectl("rollout", "history", "deployment/web")).count("<none>") == 2
@@ -121,6 +123,7 @@ async def test_the_old_template_back_ends_the_release(namespace: Namespace, cont
     async with world.load() as load:
         await world.release("v2")
         await world.at(25)
+        await answered(load, "v2")
         await world.release("v1")
         status = await world.phase("Healthy")
         await world.assert_at_rest("v1")

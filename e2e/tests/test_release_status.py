@@ -53,8 +53,12 @@ async def test_a_release_is_followed_in_columns_sentences_and_conditions(
         await world.release("v2")
         await world.at(25)
         status = await world.until(
-            lambda s: (s.get("verdict") or {}).get("result") == "pass" and "p99" in s["message"],
-            "a verdict in the status",
+            lambda s: (
+                (s.get("verdict") or {}).get("result") == "pass"
+                and "p99" in s["message"]
+                and conditions(s)["TrafficVerified"] != "Unknown"
+            ),
+            "a verdict in the status, and whether the traffic is verified",
         )
         assert re.match(
             r"step 1/2 at 25 %: error rate 0 % \(limit 4 %\), p99 [\d.]+ ms \(limit 5000 ms\)",

@@ -71,6 +71,7 @@ def last(load: Load, version: str, since: float) -> float:
     return max(answer.sent for answer in load.between(since) if answer.version == version) - since
 
 
+@pytest.mark.alone  # seconds are compared
 async def test_back_to_the_version_before_is_one_write_and_no_request_fails(
     namespace: Namespace, controller: Controller
 ) -> None:
@@ -132,6 +133,7 @@ async def test_a_version_before_that_fails_today_is_taken_back_and_then_tried_st
         begun = monotonic()
         await world.command("retry")
         await world.at(100)
+        await writes.full(begun)
         assert writes.weights(begun) == [50, 100]
 
 

@@ -85,6 +85,7 @@ async def test_a_kill_between_status_and_virtual_service_changes_nothing_of_the_
         await world.phase("Healthy")
         await world.assert_at_rest("v2")
     assert failed(load) == ""
+    await world.event("Promoted")
     assert len(await world.events("Promoted")) == 1
 
 

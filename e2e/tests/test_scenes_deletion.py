@@ -4,6 +4,7 @@ import pytest
 
 from e2e.localcluster.kube import Object
 from e2e.tests.controller import Controller
+from e2e.tests.counting import answered
 from e2e.tests.support import Namespace, wait_for
 from e2e.tests.world import GROUP, HELD_BY, HOLD, LABEL, World, failed, gone
 
@@ -34,6 +35,7 @@ async def test_deletion_in_the_foreground_in_the_middle_of_a_release_fails_no_re
     async with world.load() as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]
+        await answered(load, "v2")
         await world.kubectl("delete", "rlt", "web", "--cascade=foreground", "--timeout=30s")
         assert canary not in await world.replica_sets()
         await world.assert_mesh_is_home()

@@ -9,6 +9,7 @@ from e2e.tests.world import HASH_LABEL, HOLD, World, failed
 pytestmark = pytest.mark.real
 
 
+@pytest.mark.alone
 async def test_a_canary_whose_pods_crash_at_25_percent_is_taken_back(
     namespace: Namespace, controller: Controller
 ) -> None:
@@ -29,7 +30,7 @@ async def test_a_canary_whose_pods_crash_at_25_percent_is_taken_back(
 async def test_a_canary_that_is_never_available_is_taken_back_at_the_deadline_without_a_request(
     namespace: Namespace, controller: Controller
 ) -> None:
-    world = await World.begin(namespace, controller, progressDeadline="3s")
+    world = await World.begin(namespace, controller, progressDeadline="8s")
     async with world.load(100) as load:
         await world.release("v2", image="app:missing")
         status = await world.phase("Reverted")
@@ -80,7 +81,7 @@ async def test_one_canary_pod_short_lowers_the_share_until_it_is_back(
 async def test_a_canary_pod_deleted_by_hand_is_made_anew_and_the_release_goes_on(
     namespace: Namespace, controller: Controller
 ) -> None:
-    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}], pre_stop=3)
     async with world.load(100) as load:
         await world.release("v2")
         canary = (await world.at(25))["canary"]

@@ -67,7 +67,7 @@ async def test_replicas_raised_in_the_middle_of_a_release_are_there_at_the_end(
 async def test_an_autoscaler_up_and_down_at_25_percent_disturbs_nothing(
     namespace: Namespace, controller: Controller
 ) -> None:
-    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}], pre_stop=3)
     stable = (await world.status())["stable"]
     async with world.load() as load:
         await world.release("v2")

@@ -58,6 +58,7 @@ async def test_an_abort_sends_the_pinned_back_too_and_leaves_the_routes_as_in_gi
         await world.release("v2")
         canary = (await world.at(50))["canary"]
         assert await names_of_routes(world) == ["rollout-controller/web/pin/primary", "primary"]
+        await world.serving("v2", headers=PINNED)  # Envoy knows
         async with world.load(30, headers=PINNED) as pinned:
             assert versions(await more(pinned, 30)) == {"v2"}
             await world.command("abort", "by the test")

@@ -181,7 +181,11 @@ async def test_a_revert_goes_on_to_the_second_virtualservice_where_the_first_can
                 return await split_of(world) == {"web": [75, 25], "web-other": [100, 0]}
 
             await wait_for(half, "the second to be written", within=10)
-            await more(behind, 40)  # until Envoy knows
+
+            async def known() -> bool:
+                return versions(behind.answers[-40:]) == {"v1"}
+
+            await wait_for(known, "Envoy to know")
             assert versions(await more(behind, 40)) == {"v1"}
             assert versions(await more(load, 80)) == {"v1", "v2"}
             assert (await world.status())["phase"] == "Reverting"

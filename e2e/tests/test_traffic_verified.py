@@ -50,7 +50,8 @@ async def test_a_good_release_is_verified(namespace: Namespace, controller: Cont
     async with world.load(RATE) as load:
         await world.release("v2")
         await world.at(25)
-        await world.kubectl("wait", "rlt/web", "--for=condition=TrafficVerified", "--timeout=30s")
+        await world.until(lambda s: verified(s)[0] == "True", "verified traffic")
+        await world.kubectl("wait", "rlt/web", "--for=condition=TrafficVerified", "--timeout=5s")
         assert "the routes give it 25 %" in verified(await world.status())[2]
         await world.command("promote", "full")
         await world.phase("Healthy")

@@ -7,6 +7,7 @@ import pytest
 
 from e2e.localcluster.kube import Object
 from e2e.tests.controller import Controller
+from e2e.tests.counting import answered
 from e2e.tests.support import (
     Namespace,
     deployment,
@@ -102,7 +103,7 @@ class Pair(World):
 
 def _side(name: str, version: str, replicas: int, env: Mapping[str, str] | None = None) -> Object:
     labels = {"app": "web", "version": SIDES[name]}
-    made = deployment(name, replicas=replicas, version=version, env=env, labels=labels)
+    made = deployment(name, replicas=replicas, version=version, env=env, labels=labels, pre_stop=3)
     made["spec"]["selector"] = {"matchLabels": labels}
     return made
 
@@ -181,6 +182,7 @@ async def test_a_template_of_the_serving_side_is_told_of_and_an_abort_is_one_wri
     async with pair.load() as load:
         await pair.release_on("web-v2", "green")
         await pair.at(25)
+        await answered(load, "green")
         await pair.release_on("web-v1", "crimson")
         await pair.event("UngatedChange", "web-v1 was changed while it serves", "with web-v2")
         await pair.at(25)
@@ -202,10 +204,6 @@ async def test_a_release_waits_for_the_idle_side_to_be_scaled_up_by_its_owner(
     assert await pair.weights() == [100, 0]
     await pair.kubectl("scale", "deployment/web-v2", "--replicas=2")
     async with pair.load() as load:
-
-        async def served() -> bool:
-            return load.first("green") is not None
-
-        await wait_for(served, "green to answer", 60)
+        await answered(load, "green")
         await pair.until(lambda s: s.get("stable") == "web-v2", "web-v2 to serve")
     assert failed(load) == ""

@@ -98,6 +98,8 @@ class World:
     controller: Controller
     name: str = "web"
     mesh: Layout = subsets
+    pre_stop: int = 1
+    """Seconds for which its pods serve on when they are told to end."""
     applied: dict[str, Object] = field(default_factory=dict)
     """By kind, and by `kind/name` where the name is not the world's, what the API server made of what was
     applied, before any controller saw it."""
@@ -110,12 +112,13 @@ class World:
         name: str = "web",
         replicas: int = 3,
         mesh: Layout = subsets,
+        pre_stop: int = 1,
         answers: bool = True,
         **spec: Json,
     ) -> "World":
         """Apply the usual set with version v1, start the controller if none runs, wait until all is Healthy
         and v1 `answers` through Envoy. `spec` is as for `rollout`."""
-        world = World(namespace, controller, name, mesh)
+        world = World(namespace, controller, name, mesh, pre_stop)
         if not controller.running:
             await controller.start()
         await world.apply(replicas, rollout(name, istio=dict(world.laid.istio), **spec))
@@ -134,7 +137,10 @@ class World:
     def manifests(self, replicas: int = 3) -> dict[str, Object]:
         """Deployment and mesh as git has them, by kind as in `applied`."""
         laid = self.laid
-        objects = [deployment(self.name, replicas=replicas, env=laid.env), *laid.objects]
+        objects = [
+            deployment(self.name, replicas=replicas, env=laid.env, pre_stop=self.pre_stop),
+            *laid.objects,
+        ]
         return {self._key(item): item for item in objects}
 
     def _key(self, item: Object) -> str:
@@ -367,6 +373,7 @@ class World:
         assert found["spec"] == {**said["spec"], "replicas": replicas}
         assert found["metadata"]["labels"] == {LABEL: self.name}
         assert HELD_BY not in found["metadata"].get("annotations", {})
+        await self.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=10s")
         sets = await self.replica_sets()
         active = {revision: one for revision, one in sets.items() if one["spec"]["replicas"]}
         status = await self.status()
@@ -375,7 +382,6 @@ class World:
             (owner,) = one["metadata"]["ownerReferences"]
             assert (owner["kind"], owner["name"], owner["controller"]) == ("Deployment", self.name, True)
         assert sets[status["stable"]]["status"].get("availableReplicas", 0) == replicas
-        await self.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=10s")
 
     async def assert_no_pods(self, revision: str) -> None:
         """None of a revision's pods works any more; the kubelet deletes one a moment after it ended."""

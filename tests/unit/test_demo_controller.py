@@ -2,11 +2,13 @@
 
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from e2e.demo.controller import Controller, ControllerError, level_of, readable, tail
+from e2e.demo.controller import Controller, ControllerError, first_weight, level_of, readable, tail
 from tests.support.ports import refusing
 
 DEFECT = json.dumps(
@@ -38,6 +40,31 @@ def test_a_line_of_the_log_reads_as_a_sentence_with_the_end_of_its_exception() -
 def test_what_is_no_line_of_the_controllers_is_left_as_it_is(line: str) -> None:
     assert readable(line) == line
     assert level_of(line) == ""
+
+
+def test_the_first_weight_above_0_is_found_in_the_log(tmp_path: Path) -> None:
+    def line(second: int, effect: str) -> str:
+        return (
+            json.dumps({"level": "info", "effect": effect, "time": f"2026-01-01T00:00:{second:02}.5Z"}) + "\n"
+        )
+
+    log = [
+        line(1, "SetTraffic(weight=25, mirror=0)"),
+        line(2, "SetTraffic(weight=0, mirror=0)"),
+        "Traceback (most recent call last):\n",
+        line(3, "Pin(stable='a')"),
+        line(4, "SetTraffic(weight=5, mirror=0)"),
+        line(5, "SetTraffic(weight=10, mirror=0)"),
+    ]
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    assert first_weight(log, begin) == begin + timedelta(seconds=1.5)
+    assert first_weight(log, begin + timedelta(seconds=2)) == begin + timedelta(seconds=4.5)
+    assert first_weight(log, begin + timedelta(seconds=6)) is None
+    made = controller(tmp_path / "log", "")
+    ago = (datetime.now(UTC) - timedelta(seconds=3)).isoformat()
+    made.log.write_text(json.dumps({"level": "info", "effect": "SetTraffic(weight=5)", "time": ago}) + "\n")
+    assert made.weighted(monotonic() - 10) == pytest.approx(monotonic() - 3, abs=1)
+    assert made.weighted(monotonic() - 1) is None
 
 
 def test_the_tail_is_the_last_lines(tmp_path: Path) -> None:

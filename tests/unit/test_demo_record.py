@@ -213,7 +213,7 @@ def test_another_way_has_weights_of_its_own(release: Release, weights: tuple[int
     ("pinned", "problem"),
     [
         (Pinned(200, 3), "3 requests with the pinned header went to another version"),
-        (Pinned(0, 0), "no request with the pinned header was answered"),
+        (Pinned(0, 0), "the canary answered no request with the pinned header"),
     ],
 )
 def test_a_pin_that_does_not_hold_is_told(pinned: Pinned, problem: str) -> None:

@@ -198,3 +198,41 @@ def test_a_record_tells_what_became_of_pinned_requests_while_our_routes_were_the
     assert record.pinned is not None
     assert (record.pinned.requests, record.pinned.wrong) == (2, 1)
     assert record.early == 1
+
+
+def test_a_pin_is_judged_from_the_first_request_that_the_canary_was_given_however_late_its_proxy_heard() -> (
+    None
+):
+    watch = watching(status("Healthy"), since=100)
+    watch.pinned = load()
+    watch.sight.rollout = status("Progressing", canary=NEW)
+    watch.moment()
+    watch.sight.pinned = [(105.0, True), (120.0, False)]
+    old, new = f"web-{OLD}-1", f"web-{NEW}-1"
+    watch.pinned.answers += [answer(105.9, old), answer(106.5, new), answer(107, old), answer(108, new)]
+    watch.clock = lambda: 140.0
+    record = watch.record(GOOD)
+    assert record.pinned is not None
+    assert (record.pinned.requests, record.pinned.wrong) == (3, 1)
+    watch.pinned.answers[:] = [answer(106, old), answer(107, old)]
+    never = watch.record(GOOD)
+    assert "demo:1.1.0: the canary answered no request with the pinned header" in never.problems()
+
+
+def test_an_answer_before_a_weight_was_seen_is_not_early_where_the_controller_had_told_of_it() -> None:
+    watch = watching(status("Healthy"), since=100)
+    watch.sight.rollout = status("Progressing", canary=NEW)
+    watch.moment()
+    watch.load.answers += [answer(106, f"web-{NEW}-1"), answer(108, f"web-{NEW}-1")]
+    watch.sight.weights = [(90.0, 0), (107.0, 25)]
+    watch.clock = lambda: 140.0
+    assert watch.record(GOOD).early == 1
+    asked: list[float] = []
+
+    def weighted(since: float) -> float:
+        asked.append(since)
+        return 105.5
+
+    watch.weighted = weighted
+    assert watch.record(GOOD).early == 0
+    assert asked == [100]
