@@ -43,6 +43,15 @@ class Groups(LoadGroupScheduling):  # type: ignore[misc]  # as above
         return group_of(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
 
 
+FILLERS = frozenset({"test_crd.py", "test_crd_messages.py", "test_gate.py", "test_kube_client.py"})
+"""Many short tests: at the end they keep busy those workers that no long test has any more."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is alone with it at the end."""
+    items.sort(key=lambda item: item.path.name in FILLERS)
+
+
 @cache
 def group_of(file: Path) -> str:
     """The xdist_group that a test file names, "" if none."""

@@ -71,11 +71,10 @@ def last(load: Load, version: str, since: float) -> float:
     return max(answer.sent for answer in load.between(since) if answer.version == version) - since
 
 
-@pytest.mark.alone  # seconds are compared
 async def test_back_to_the_version_before_is_one_write_and_no_request_fails(
     namespace: Namespace, controller: Controller
 ) -> None:
-    world = await World.begin(namespace, controller)
+    world = await World.begin(namespace, controller, minDuration="2s")
     first = (await world.status())["stable"]
     async with written(world) as writes, world.load() as load:
         stepwise = await promoted(world, "v2", writes)
