@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from rollout_controller.controller.snapshot import Snapshot
@@ -54,12 +54,15 @@ class _Seen:
         """The pods of a revision; None: all."""
         return [pod for pod in self.pods if revision is None or _hash(pod) == revision]
 
-    def side(self) -> Side:
+    def side(self, listed: Collection[str]) -> Side:
+        """`listed` are the pods that the proxies know: such a one is sent requests though it is to end."""
         present = self.revision
         others = [
             pod
             for pod in self.pods
-            if _hash(pod) != present and "deletionTimestamp" not in pod["metadata"] and not _ended(pod)
+            if _hash(pod) != present
+            and not _ended(pod)
+            and ("deletionTimestamp" not in pod["metadata"] or pod["metadata"]["name"] in listed)
         ]
         return Side(self.name, present, len(others))
 
@@ -70,7 +73,8 @@ def read_sides(snapshot: Snapshot, facts: Facts) -> Workload | None:
     if pair is None or {Part.DEPLOYMENT, Part.REPLICA_SETS} & snapshot.unread:
         return None
     serving, idle = _seen(snapshot)
-    sides = Sides(serving.side(), idle.side())
+    listed = frozenset().union(*(snapshot.endpoints or {}).values())
+    sides = Sides(serving.side(listed), idle.side(listed))
     accepted = dict(facts.accepted).get(idle.name)
     known = sides.idle.revision == accepted and facts.stable is not None
     released = idle.deployment if facts.canary is not None else serving.deployment

@@ -70,7 +70,7 @@ class Side:
     """One of two Deployments that serve in turn.
 
     `revision` is the `pod-template-hash` of the ReplicaSet that has the Deployment's present template, ""
-    while it has none; `others` counts pods of other templates that are not terminating.
+    while it has none; `others` counts pods of other templates that may be sent requests.
     """
 
     name: str
