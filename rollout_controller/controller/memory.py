@@ -142,6 +142,7 @@ class Memory:
             mirror=reading.mirror,
             relabelled_by=reading.relabelled_by,
             routed=reading.routed,
+            lacks=reading.lacks,
         )
 
     def could_not_write(self, problem: Refused | Unavailable, *, back: bool) -> bool:

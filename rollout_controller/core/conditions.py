@@ -6,6 +6,7 @@ yet" also says when to ask again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -31,10 +32,15 @@ def subsets_present(o: Observed) -> bool:
 
 
 def canary_share(o: Observed, facts: Facts) -> tuple[int, int]:
-    """The lowest and highest share of the canary's revision, (0, 0) without canary or traffic."""
-    if o.traffic is None or facts.canary is None:
+    """The lowest and highest share of the canary's revision, (0, 0) without canary or traffic.
+
+    Its subset's weight is its share also where that subset does not exist, and nobody answers.
+    """
+    t = o.traffic
+    if t is None or facts.canary is None:
         return (0, 0)
-    return o.traffic.share(facts.canary)
+    seen = replace(t, subsets=(t.subsets[0], facts.canary)) if t.lacks[1] else t
+    return seen.share(facts.canary)
 
 
 def handed_over(o: Observed) -> bool:
@@ -126,6 +132,12 @@ def pods_lost(o: Observed, facts: Facts) -> bool:
     return facts.stage >= 0 and canary_reached(o, facts) and ready(o) == 0
 
 
+def subset_lost(o: Observed, facts: Facts) -> bool:
+    """The canary's subset is sent requests and does not exist, while stable's does: nobody answers them."""
+    t = o.traffic
+    return t is not None and facts.stage >= 0 and t.lacks == (False, True) and not t.home
+
+
 def desired_weight(facts: Facts) -> int:
     """The share that the present stage gives the canary; less while pods are short."""
     stage = facts.at
@@ -180,7 +192,7 @@ def foreign_pins(o: Observed, facts: Facts) -> bool:
     ours = {(facts.stable, facts.canary)}
     if facts.phase is Phase.PROMOTING:
         ours.add((facts.canary, facts.canary))
-    return o.traffic.subsets not in ours
+    return not any(o.traffic.pinned_to(*pins) for pins in ours)
 
 
 def lowered_outside(o: Observed, facts: Facts) -> bool:

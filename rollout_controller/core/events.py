@@ -22,6 +22,7 @@ Detector = Callable[[Observed, Facts, Agenda], str | None]
 MAX_SHORTAGES = 3
 """How often a share is lowered for want of pods before the canary counts as failing."""
 
+_NO_SUBSET = "nobody answers requests for the canary, as its subset does not exist any more"
 _LOST = "all canary pods are lost: none is ready"
 
 
@@ -69,6 +70,8 @@ def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:
         return None
     if _gate_fails(o, f) and f.approved != "full":
         return (o.verdict.sentence if o.verdict else "") or "the gate fails"
+    if is_.subset_lost(o, f):
+        return f"{_NO_SUBSET}: {o.error}" if o.error is not None else _NO_SUBSET
     if is_.pods_lost(o, f):
         return f"{_LOST}{is_.trouble(o)}"
     if f.shortages > MAX_SHORTAGES:

@@ -148,7 +148,7 @@ def _hold_traffic(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     if t.subsets[0] not in {None, facts.stable}:
         return _pinned_back(t, pins, want) if home_serves else []
     enough = want == SetTraffic(0) or 0 < is_.ready(o) >= carried(want.load, w.replicas)
-    repair: list[Effect] = [Pin(*pins)] if t.subsets != pins and enough and home_serves else []
+    repair: list[Effect] = [Pin(*pins)] if not t.pinned_to(*pins) and enough and home_serves else []
     if t.canary_weight[1] > want.weight:
         return [less, *repair] if home_serves else []
     as_wanted = t.canary_weight == (want.weight, want.weight) and is_.feeds(t, want)
@@ -188,7 +188,7 @@ def _promote(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     full = min(w.canary.available, w.canary.ready_endpoints) >= w.replicas and w.canary.spec == w.replicas
     if not full or not w.synced:
         return effects
-    if t.subsets != (canary, canary):
+    if not t.pinned_to(canary, canary):
         return [*effects, Pin(canary, canary)]
     if not is_.pins_settled(o, agenda) or w.canary.everywhere < w.replicas:
         return effects

@@ -58,7 +58,7 @@ def _send_home(o: Observed, facts: Facts) -> list[Effect]:
         return [Pin(facts.stable, facts.canary)]  # the weight follows once the Service lists its pods
     home: list[Effect] = [] if t.home else [SetTraffic(0)]
     at_home = t.subsets[0] in {None, facts.stable} and not _canary_runs(o, facts)
-    if at_home or t.subsets == (facts.stable, facts.canary) or not is_.subsets_present(o):
+    if at_home or t.pinned_to(facts.stable, facts.canary) or not is_.subsets_present(o):
         return home
     back = Pin(facts.stable, facts.canary)
     return [back, *home] if t.subsets[1] == facts.canary else [*home, back]

@@ -151,7 +151,9 @@ class Traffic:
     (None: nobody). `pinned_routes` tells of routes that we added: none, those that the release's header pins
     make, or others (some are missing, or are not what they should be); `mirror` is the lowest and highest
     percent of requests over the managed routes of which the canary subset gets a copy. `fixed` subsets are
-    told apart by labels of the user's own, as those of two Deployments are: they are never pinned. Where
+    told apart by labels of the user's own, as those of two Deployments are: they are never pinned. `lacks`
+    tells of the stable and the canary subset whether the DestinationRule has none of that name: a weight
+    there reaches nobody. Where
     `services` is true two Services stand in the place of the subsets. `routed` says that there is a managed
     VirtualService.
     """
@@ -168,6 +170,7 @@ class Traffic:
     fixed: bool = False
     services: bool = False
     routed: bool = True
+    lacks: tuple[bool, bool] = (False, False)
 
     @property
     def fed(self) -> bool:
@@ -178,6 +181,11 @@ class Traffic:
     def home(self) -> bool:
         """Whether the canary subset is sent nothing at all."""
         return self.canary_weight == (0, 0) and not self.fed
+
+    def pinned_to(self, stable: Hash | None, canary: Hash | None) -> bool:
+        """Whether the subsets are pinned so, those apart that do not exist: nothing can be pinned there."""
+        wanted = zip(self.lacks, self.subsets, (stable, canary), strict=True)
+        return all(lacks or pin == revision for lacks, pin, revision in wanted)
 
     def reaches(self, revision: Hash) -> bool:
         """Whether pinned subsets send anything to this revision, copies too."""

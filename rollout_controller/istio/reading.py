@@ -22,7 +22,8 @@ class TrafficReading:
     """`canary_weight` is the lowest and highest percent of *our* traffic that the canary subset gets over the
     managed routes, (0, 0) where no route sends to us; `subsets` the revisions to which the stable and the
     canary side are pinned; `changed_by` is who wrote routes after us, `relabelled_by` who wrote subsets or
-    selectors, None if nobody did; `pinned_routes`, `mirror` and `routed` are as in `core.world.Traffic`.
+    selectors, None if nobody did; `pinned_routes`, `mirror`, `routed` and `lacks` are as in
+    `core.world.Traffic`.
     """
 
     canary_weight: tuple[int, int]
@@ -32,6 +33,7 @@ class TrafficReading:
     pinned_routes: Literal["none", "ours", "other"] = "none"
     mirror: tuple[int, int] = (0, 0)
     routed: bool = True
+    lacks: tuple[bool, bool] = (False, False)
 
 
 def read_traffic(
@@ -76,6 +78,7 @@ def read_traffic(
         pinned_routes=_pinned_routes(routing, managed, host, header_pins),
         mirror=(min(copies, default=0), max(copies, default=0)),
         routed=bool(services),
+        lacks=_lacking(routing, destination_rule),
     )
 
 
@@ -90,6 +93,15 @@ def _pinned(
         pinned_to(destination_rule, routing.stable_subset),
         pinned_to(destination_rule, routing.canary_subset),
     )
+
+
+def _lacking(routing: Routing, destination_rule: Json | None) -> tuple[bool, bool]:
+    """Whether the DestinationRule, where there is one, has no stable and no canary subset."""
+    if routing.services is not None or destination_rule is None:
+        return False, False
+    subsets = (destination_rule.get("spec") or {}).get("subsets") or []
+    names = {entry.get("name") for entry in subsets}
+    return routing.stable_subset not in names, routing.canary_subset not in names
 
 
 def _pinned_routes(

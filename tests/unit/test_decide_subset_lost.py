@@ -1,0 +1,85 @@
+"""The canary's subset goes in the middle of a release: whoever is sent there gets no answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout_controller.core.decide import decide
+from rollout_controller.core.effects import Pin, Scale, SetTraffic
+from rollout_controller.core.finding import Finding
+from rollout_controller.core.model import Observed
+from rollout_controller.core.release import PausedBy, Phase
+from tests.builders import (
+    AT_25,
+    AT_50,
+    at_step,
+    but,
+    of_kind,
+    paused,
+    preparing,
+    promoting,
+    reverting,
+    seconds,
+)
+
+MISSING = Finding(
+    "MissingSubset",
+    "error",
+    "DestinationRule shop/web",
+    "spec.subsets",
+    'there is no subset named "canary"',
+    "Add it.",
+)
+
+
+def without_subset(o: Observed, **traffic: Any) -> Observed:
+    """As if somebody had renamed the canary's subset."""
+    stable = o.traffic.subsets[0] if o.traffic is not None else None
+    seen = {"subsets": (stable, None), "lacks": (False, True), "version": "9", **traffic}
+    return but(o, findings=(MISSING,), traffic=seen)
+
+
+@pytest.mark.parametrize("o", [at_step(AT_25), at_step(AT_50), paused(), paused(PausedBy.FINDING)])
+def test_a_canary_whose_subset_is_gone_is_taken_back_at_once_and_the_reason_says_why(o: Observed) -> None:
+    d = decide(without_subset(o))
+    assert d.facts.phase is Phase.REVERTING
+    assert of_kind(d.effects, SetTraffic, Pin) == (SetTraffic(0),)
+    words = "nobody answers requests for the canary, as its subset does not exist any more: "
+    assert d.facts.reason.startswith(words)
+    assert str(MISSING) in d.facts.reason
+    assert [n.reason for n in d.notices] == ["Reverting"], "nothing was relabelled, and nothing is put back"
+    assert d.facts.corrections == 0
+
+
+def test_what_is_shown_is_the_weight_that_the_routes_say() -> None:
+    d = decide(without_subset(at_step(AT_25)))
+    assert d.display.weight == 25
+
+
+def test_a_subset_that_is_gone_while_it_is_sent_nothing_holds_the_release() -> None:
+    d = decide(without_subset(preparing()))
+    assert (d.facts.phase, d.facts.paused_by) == (Phase.PAUSED, PausedBy.FINDING)
+    assert of_kind(d.effects, SetTraffic, Pin) == ()
+
+
+def test_where_stables_subset_is_gone_too_no_weight_helps_and_the_release_is_held() -> None:
+    d = decide(without_subset(at_step(AT_25), subsets=(None, None), lacks=(True, True)))
+    assert (d.facts.phase, d.facts.paused_by) == (Phase.PAUSED, PausedBy.FINDING)
+    assert of_kind(d.effects, SetTraffic, Pin) == ()
+
+
+def test_the_way_back_does_not_wait_for_a_subset_that_cannot_be_pinned() -> None:
+    home = without_subset(reverting(), canary_weight=(0, 0))
+    assert of_kind(decide(home).effects, Pin) == ()
+    drained = but(home, now=home.now + seconds(600), busy={"new": False})
+    assert of_kind(decide(drained).effects, Pin, Scale) == (Scale("web-new", 0),)
+
+
+def test_a_promotion_does_not_wait_for_a_subset_that_cannot_be_pinned() -> None:
+    o = promoting()
+    canary = o.facts.canary
+    d = decide(without_subset(o, subsets=(canary, None), canary_weight=(0, 0)))
+    assert d.facts.phase is Phase.PROMOTING
+    assert Pin(canary, canary) not in d.effects
