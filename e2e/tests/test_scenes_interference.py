@@ -3,6 +3,7 @@
 import pytest
 
 from e2e.tests.controller import Controller
+from e2e.tests.counting import answered, more, versions
 from e2e.tests.support import Namespace, wait_for
 from e2e.tests.world import HASH_LABEL, HOLD, World, failed
 
@@ -124,3 +125,47 @@ async def test_what_others_change_beside_the_weights_survives_the_release(
     await world.command("promote", "full")
     await world.phase("Healthy")
     await world.assert_at_rest("v2")
+
+
+async def test_a_canary_whose_subset_is_taken_away_is_taken_back_at_once_and_the_rollout_can_be_deleted(
+    namespace: Namespace, controller: Controller
+) -> None:
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+    async with world.load() as load:
+        await world.release("v2")
+        canary = (await world.at(25))["canary"]
+        await answered(load, "v2")
+        await world.patch("destinationrules", [{"op": "remove", "path": "/spec/subsets/1"}])
+        status = await world.phase("Reverted")
+        assert await world.weights() == [100, 0]
+        known = await more(load, 40)
+    assert "nobody answers requests for the canary" in status["reason"]
+    assert 'there is no subset named "canary"' in status["reason"]
+    assert versions(known) == {"v1"}
+    # 15 a second, from when the subset is gone in Envoy until the weight is.
+    assert {answer.status for answer in load.failures()} <= {503}
+    assert len(load.failures()) <= 40, failed(load)
+    await world.assert_no_pods(canary)
+    await world.kubectl("delete", "rlt", "web", "--timeout=20s")
+
+
+async def test_weights_that_total_no_100_after_a_raise_are_put_back_whole(
+    namespace: Namespace, controller: Controller
+) -> None:
+    world = await World.begin(namespace, controller, steps=[HOLD, {"weight": 100}])
+    async with world.load() as load:
+        await world.release("v2")
+        await world.at(25)
+        half = {"op": "replace", "path": "/spec/http/0/route/0/weight", "value": 30}
+        await world.patch("virtualservices", [half])
+        await world.event("Corrected", "from 25 % to 45 %", "put back, 1 of 3 times")
+
+        async def whole() -> bool:
+            return await world.weights() == [75, 25]
+
+        await wait_for(whole, "the weights of the step")
+        await world.at(25)
+        await world.command("promote", "full")
+        await world.phase("Healthy")
+        await world.assert_at_rest("v2")
+    assert failed(load) == ""

@@ -128,7 +128,7 @@ def _healthy(o: Observed, facts: Facts) -> str:
 
 def _place(facts: Facts) -> str:
     stage = facts.at
-    back = f"back to {facts.canary}, which was stable before" if goes_back(facts) else ""
+    back = f"back to a version that was stable before, as {facts.canary}" if goes_back(facts) else ""
     if stage is None:
         return f"going {back}" if back else "preparing the first step"
     place = f"step {step(facts)} {stages.place(stage, pinned=bool(facts.header_pins))}"
@@ -161,7 +161,7 @@ def _progressing(o: Observed, facts: Facts) -> str:
 
 
 def _paused(o: Observed, facts: Facts) -> str:
-    ways = annotate("resume=true", "promote=true", "abort=true")
+    ways = annotate("resume=true", "promote=true" if facts.stage >= 0 else "promote=full", "abort=true")
     way_out = {
         PausedBy.SPEC: "set spec.paused to false to go on",
         PausedBy.COMMAND: ways,
@@ -174,7 +174,8 @@ def _paused(o: Observed, facts: Facts) -> str:
     judged = (
         f"; {_judged(o, facts)}" if facts.stage >= 0 and facts.paused_by is not PausedBy.INCONCLUSIVE else ""
     )
-    return f"{_place(facts)}, paused: {facts.reason}{judged}; {way_out}"
+    promoted = "; promoted by command, which counts once it goes on" if facts.approved is not None else ""
+    return f"{_place(facts)}, paused: {facts.reason}{judged}{promoted}; {way_out}"
 
 
 def _promoting(o: Observed, facts: Facts) -> str:

@@ -279,7 +279,8 @@ def _approval(o: Observed, f: Facts, a: Agenda) -> str | None:
     stage = f.at
     if stage is None or not stage.approval or f.approved is not None or not is_.exit_held(o, f, a):
         return None
-    return f"{called(stage, pinned=bool(f.header_pins))} passed its gate and waits for approval"
+    passed = "passed its gate and " if stage.gate else ""
+    return f"{called(stage, pinned=bool(f.header_pins))} {passed}waits for approval"
 
 
 def _advance(o: Observed, f: Facts, a: Agenda) -> str | None:

@@ -24,6 +24,9 @@ def senseless(f: Facts, command: Command) -> str | None:
 
 def promote_refusal(f: Facts, command: Command) -> str | None:
     """Why a promote makes no sense here although the phase would allow it, None if it does."""
+    revision, _, step = command.value.partition("/")
+    if revision == f.canary and step.isdecimal() and int(step) > len(f.plan):
+        return f"there is no step {step}, as this release has {len(f.plan)}"
     if bound_to(command.value, f) != "now":
         return f"{command.value} is not the present step of this release"
     if command.value != "full" and f.stage < 0:

@@ -32,7 +32,8 @@ def revert(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
         effects.append(PauseDeployment())
     if o.unread:
         return effects
-    twins = is_.twins(o) if w.target != facts.stable else ()
+    # A twin of a newer template tells, once that one is released, whether it was stable before.
+    twins = is_.twins(o) if w.target == facts.canary else ()
     rolled = [p for p in {*twins, *is_.half_rolled(o, facts)} if is_.unserved(o, p.hash)]
     effects += without_roll(o, rolled)
     if effects or rolled:

@@ -118,7 +118,7 @@ def _next(step: Step, o: Observed) -> None:
 def _why_left(o: Observed, f: Facts) -> str:
     """What the present step was left on: a command, or its pass in the words of the gate."""
     left = f"step {f.stage + 1}/{len(f.plan)}"
-    if f.approved is not None and not is_.gate_passes(o, f):
+    if f.approved is not None and not is_.exit_held(o, f, Agenda(o.now)):
         return f"{left} was promoted by command"
     judged = o.verdict.sentence if o.verdict is not None and o.verdict.key == f.key else ""
     return f"{left} passed ({judged})" if judged else f"{left} passed"
@@ -203,6 +203,10 @@ def _progress(step: Step, o: Observed, taken: Taken) -> None:
     if event in {Event.TEMPLATE_NEW, Event.RETRY}:
         _begin(step, o, sides.asked_for(o) if event is Event.TEMPLATE_NEW else reason)
         return
+    if event in {Event.PROMOTE, Event.PROMOTE_FULL} and _held_by(o, f):
+        step.facts = _approve(f, event)
+        step.notices.append(Notice("Normal", "Approved", f"{reason}; {_held_by(o, f)}"))
+        return
     go = replace(
         f, phase=Phase.PROGRESSING, paused_by=None, reason="", waiting_since=None if f.stage >= 0 else o.now
     )
@@ -213,7 +217,17 @@ def _progress(step: Step, o: Observed, taken: Taken) -> None:
     if f.lowered_to is not None:
         go = replace(go, waiting_since=f.waiting_since)
     step.facts = go
-    step.notices.append(Notice("Normal", "Resumed", reason))
+    name = "Approved" if event in {Event.PROMOTE, Event.PROMOTE_FULL} else "Resumed"
+    step.notices.append(Notice("Normal", name, reason))
+
+
+def _held_by(o: Observed, f: Facts) -> str:
+    """What still holds a release whatever a person allows, "" if nothing does."""
+    if f.paused_by is PausedBy.SPEC and o.policy is not None and o.policy.paused:
+        return "it counts once spec.paused is no longer true"
+    if f.paused_by is PausedBy.FINDING and o.error is not None:
+        return "it counts once what is wrong is cured"
+    return ""
 
 
 def _pause(step: Step, o: Observed, taken: Taken) -> None:

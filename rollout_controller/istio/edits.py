@@ -44,9 +44,9 @@ def set_traffic(
     """The patch that gives the canary `percent` of our share on each managed route of this VirtualService,
     copies of `mirror` percent of the requests, and the requests that `header_pins` choose.
 
-    A route's total stays what it is. A route with only one of our two destinations is left alone, for
-    there is nothing to shift between; `preflight` has told. The DestinationRule says which host is ours;
-    without it, see `our_host`.
+    A route's weights total 100 afterwards, and others keep theirs. A route with only one of our two
+    destinations is left alone, for there is nothing to shift between; `preflight` has told. The
+    DestinationRule says which host is ours; without it, see `our_host`.
     """
     if not 0 <= percent <= 100:
         raise ValueError(f"expected a weight from 0 to 100, found {percent}")
@@ -67,7 +67,7 @@ def set_traffic(
 
 
 def _weight_ops(route: Route, percent: int, at: int) -> list[Json]:
-    stable, canary, total = route.of("stable"), route.of("canary"), route.ours
+    stable, canary, total = route.of("stable"), route.of("canary"), route.due
     share = split(total, percent)
     wanted = {canary[0].index: share, stable[0].index: total - share}
     return [

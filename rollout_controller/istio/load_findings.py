@@ -111,7 +111,8 @@ def outlier_findings(known: Inventory, rule: Json) -> Iterator[Finding]:
             path,
             "the smallest step has one canary pod, and Envoy before 1.31 takes one out whatever the"
             " percentage: its share of requests gets 503",
-            "Raise spec.strategy.canary.minPods in the Rollout to 2 or more, or set minHealthPercent to 50.",
+            "Have 2 pods or more in each step (minPods of the Rollout, replicas of the Deployment), or set"
+            " minHealthPercent to 50.",
         )
 
 

@@ -209,6 +209,13 @@ class Route:
         """What stable and canary have together: 100, or less beside foreign destinations."""
         return self.weight("stable") + self.weight("canary")
 
+    @property
+    def due(self) -> int:
+        """What they should have together, so that all weights total 100; what they have, where others leave
+        nothing."""
+        left = 100 - sum(d.weight for d in self.destinations if d.side is None)
+        return left if left > 0 else self.ours
+
 
 def managed_routes(routing: Routing, virtual_service: Json, host: str | None) -> tuple[Route, ...]:
     """The routes of this VirtualService that the Rollout manages, for destinations of ours at `host`.

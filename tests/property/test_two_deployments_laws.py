@@ -81,7 +81,8 @@ def test_nobody_is_sent_home_to_a_side_that_cannot_answer_while_the_other_one_ca
     if canary is None or not canary.ready_endpoints or (stable is not None and stable.ready_endpoints):
         return
     d = decide(o)
-    if d.facts.phase is Phase.INITIALIZING:
+    forgot = o.facts.stable is None  # a status of before the release: what is left of it is taken back first
+    if d.facts.phase is Phase.INITIALIZING or (d.facts.phase is Phase.INVALID and forgot):
         return
     for effect in d.effects:
         if isinstance(effect, SetTraffic):

@@ -73,6 +73,17 @@ def test_the_event_names_the_version_that_it_goes_back_to() -> None:
     assert "back to" not in started[0]
 
 
+def test_a_version_of_before_is_gone_back_to_at_once_also_out_of_the_middle_of_a_release() -> None:
+    run = promoted()
+    (before,) = run.facts.previous
+    ask(run, scene.V3).until(lambda now: now.facts.stage == 1)
+    ask(run, scene.V1)
+    assert shifts(run) == [0, 100, 0]
+    started = [message for _, reason, message in run.told.notices if reason == "Started"]
+    assert f"back to {before}, which was stable before: straight to 100 %" in started[-1]
+    assert_at_rest(run, scene.V1)
+
+
 def test_without_a_window_each_way_has_its_steps() -> None:
     run = ask(promoted(rollbackWindow=0), scene.V1)
     assert shifts(run) == [5, 10, 25, 50, 100, 0]

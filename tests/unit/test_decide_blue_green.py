@@ -130,6 +130,12 @@ def test_an_approval_is_asked_for_only_once_the_preview_passed() -> None:
     )
 
 
+def test_a_preview_that_nobody_judges_did_not_pass_a_gate() -> None:
+    plan = (but(BLUE_GREEN[0], approval=True, gate=False), BLUE_GREEN[1])
+    d = decide(but(blue_green(AT_PREVIEW), facts={"plan": plan}))
+    assert (d.facts.paused_by, d.facts.reason) == (PausedBy.APPROVAL, "step preview waits for approval")
+
+
 def test_an_abort_in_preview_takes_pins_and_copies_away() -> None:
     toy = Toy(policy=POLICY, answer=None).ask("new").run()
     assert (toy.header_pins, toy.mirror, toy.facts.phase) == ((PIN,), 10, Phase.PAUSED)

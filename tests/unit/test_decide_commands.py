@@ -25,6 +25,7 @@ from tests.builders import (
     promoting,
     reverted,
     reverting,
+    seconds,
     verdict,
 )
 
@@ -181,6 +182,53 @@ def test_promote_does_not_end_a_pause_by_spec_but_is_remembered() -> None:
         assert of_kind(d.effects, SetTraffic) == ()
         o = but(o, facts=d.facts)
     assert (o.facts.phase, o.facts.paused_by, o.facts.approved) == (Phase.PAUSED, PausedBy.SPEC, "step")
+
+
+@pytest.mark.parametrize("value", ["true", "full"])
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        (PausedBy.SPEC, "it counts once spec.paused is no longer true"),
+        (PausedBy.FINDING, "it counts once what is wrong is cured"),
+    ],
+)
+def test_a_promote_while_something_else_holds_is_kept_without_a_word_of_going_on(
+    by: PausedBy, words: str, value: str
+) -> None:
+    d = decide(but(paused(by), command=command("promote", value)))
+    assert (d.facts.phase, d.facts.paused_by) == (Phase.PAUSED, by)
+    assert d.facts.approved == ("full" if value == "full" else "step")
+    (only,) = d.notices
+    assert only.reason == "Approved"
+    assert only.message.endswith(f"by command; {words}")
+    assert "promoted by command, which counts once it goes on" in d.display.message
+
+
+def test_a_promote_that_ends_a_pause_is_an_approval() -> None:
+    d = decide(but(paused(PausedBy.APPROVAL), command=command("promote")))
+    assert [n.reason for n in d.notices] == ["Approved"]
+
+
+def test_a_step_that_was_promoted_before_its_time_is_not_called_passed() -> None:
+    o = but(at_step(AT_25, "pass"), facts={"approved": "step"})
+    early = but(o, facts={"since": o.now - seconds(4)}, verdict={"key": {"since": o.now - seconds(4)}})
+    (started,) = [n.message for n in decide(early).notices if n.reason == "StepStarted"]
+    assert started.endswith("as step 2/4 was promoted by command")
+    (after,) = [n.message for n in decide(o).notices if n.reason == "StepStarted"]
+    assert "as step 2/4 passed" in after
+
+
+def test_a_pause_before_the_first_step_names_only_what_would_be_obeyed() -> None:
+    held = but(preparing(), facts={"phase": Phase.PAUSED, "paused_by": PausedBy.COMMAND, "reason": "early"})
+    message = decide(held).display.message
+    assert "promote=full" in message
+    assert "promote=true" not in message
+
+
+def test_a_promote_for_a_step_that_the_release_does_not_have_says_so() -> None:
+    d = decide(but(at_step(AT_25), command=command("promote", "new/9")))
+    (refused,) = [n.message for n in d.notices if n.reason == "CommandRefused"]
+    assert refused == "promote is dropped: there is no step 9, as this release has 4"
 
 
 def test_a_failing_gate_reverts_a_promoted_step() -> None:

@@ -314,10 +314,11 @@ def test_the_status_keeps_what_is_remembered_and_one_from_before_has_none() -> N
 @pytest.mark.parametrize(
     ("o", "sentence"),
     [
-        (preparing(), "going back to new, which was stable before: 2 of 10 canary pods ready"),
+        (preparing(), "going back to a version that was stable before, as new: 2 of 10 canary pods ready"),
         (
             but(at_step(AT_100, "pass"), facts={"stage": 0}, verdict=verdict("pass", 0)),
-            "step 1/1 at 100 %, back to new, which was stable before: error rate 0.1 % (limit 1 %)",
+            "step 1/1 at 100 %, back to a version that was stable before, as new: error rate 0.1 %"
+            " (limit 1 %)",
         ),
     ],
 )

@@ -66,8 +66,8 @@ def test_an_ejection_of_the_only_canary_pod_is_told() -> None:
     assert told(destination_rule=outliers(), stages=stages(5, 100, min_pods=1)) == [
         "warning CanaryMayBeEjected: DestinationRule shop/web spec.trafficPolicy.outlierDetection: the"
         " smallest step has one canary pod, and Envoy before 1.31 takes one out whatever the percentage: its"
-        " share of requests gets 503. Raise spec.strategy.canary.minPods in the Rollout to 2 or more, or set"
-        " minHealthPercent to 50."
+        " share of requests gets 503. Have 2 pods or more in each step (minPods of the Rollout, replicas of"
+        " the Deployment), or set minHealthPercent to 50."
     ]
 
 

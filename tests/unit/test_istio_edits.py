@@ -68,6 +68,23 @@ def test_a_weight_is_written_to_both_destinations(percent: int) -> None:
     assert weighed(percent, half(70, 30)) == [half(100 - percent, percent)]
 
 
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (half(50, 10), half(90, 10)),
+        (half(150, 50), half(90, 10)),
+        (
+            route(to("stable", 20), to("canary", 10), to("beta", 30)),
+            route(to("stable", 63), to("canary", 7), to("beta", 30)),
+        ),
+    ],
+)
+def test_weights_that_somebody_left_with_another_total_are_written_to_total_100(
+    found: Json, wanted: Json
+) -> None:
+    assert weighed(10, found) == [wanted]
+
+
 def test_a_weight_that_is_already_so_needs_no_write() -> None:
     assert set_traffic(ROUTING, virtual_service(half(95, 5)), 5, RULE) == []
 
