@@ -36,7 +36,7 @@ COMMANDS: Final[Mapping[str, tuple[Event, str, str]]] = {
         Event.PROMOTE,
         "`true`, `full`, `<canary>` or `<canary>/<step>`",
         "leaves the present step without waiting for its gate (one that fails still reverts), or approves it;"
-        " `full` goes straight to 100 %, without gates. Bound to `.status.canary`, and to a step"
+        " `full` goes straight to 100 %, without gates or bake. Bound to `.status.canary`, and to a step"
         " counted from 1, it waits for its step and is dropped if that is over",
     ),
     names.RESUME: (Event.RESUME, "`true`", "goes on after a pause"),

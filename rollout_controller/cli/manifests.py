@@ -205,6 +205,11 @@ def _documents(file: str, text: str) -> Iterator[tuple[yaml.Node, Any]]:
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
+                twice = _twice(node)
+                if twice is not None:
+                    key, line = twice
+                    hint = "; divide objects by ---" if key in {"apiVersion", "kind"} else ""
+                    raise Unusable(f"{file}:{line}: the key {key} is given twice in one mapping{hint}")
                 yield node, loader.construct_document(node)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
@@ -214,6 +219,29 @@ def _documents(file: str, text: str) -> Iterator[tuple[yaml.Node, Any]]:
         raise Unusable(f"{where}: no valid YAML: {why}{hint}") from problem
     finally:
         loader.dispose()
+
+
+def _twice(node: yaml.Node) -> tuple[str, int] | None:
+    """The first key of an object that one mapping has twice, which kubectl refuses, with its line.
+
+    A document that is no object, such as values of a chart, may be as it likes.
+    """
+    if _member(node, "apiVersion") is None or _member(node, "kind") is None:
+        return None
+    found: list[tuple[int, str]] = []
+    below = [node]
+    while below:
+        one = below.pop()
+        if isinstance(one, yaml.SequenceNode):
+            below += one.value
+        elif isinstance(one, yaml.MappingNode):
+            keys = [(key.start_mark.line + 1, str(key.value)) for key, _ in one.value]
+            found += [key for n, key in enumerate(keys) if key[1] in {name for _, name in keys[:n]}]
+            below += [value for _, value in one.value]
+    if not found:
+        return None
+    line, key = min(found)
+    return key, line
 
 
 def _parts(node: yaml.Node, value: Any) -> Iterator[tuple[yaml.Node, Any]]:

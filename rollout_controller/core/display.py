@@ -175,7 +175,8 @@ def _paused(o: Observed, facts: Facts) -> str:
         f"; {_judged(o, facts)}" if facts.stage >= 0 and facts.paused_by is not PausedBy.INCONCLUSIVE else ""
     )
     promoted = "; promoted by command, which counts once it goes on" if facts.approved is not None else ""
-    return f"{_place(facts)}, paused: {facts.reason}{judged}{promoted}; {way_out}"
+    reason = facts.reason.removesuffix(".")
+    return f"{_place(facts)}, paused: {reason}{judged}{promoted}; {way_out}"
 
 
 def _promoting(o: Observed, facts: Facts) -> str:

@@ -83,3 +83,8 @@ def test_a_promotion_does_not_wait_for_a_subset_that_cannot_be_pinned() -> None:
     d = decide(without_subset(o, subsets=(canary, None), canary_weight=(0, 0)))
     assert d.facts.phase is Phase.PROMOTING
     assert Pin(canary, canary) not in d.effects
+
+
+def test_a_message_has_no_full_stop_before_what_follows() -> None:
+    held = but(paused(PausedBy.FINDING), findings=(MISSING,), facts={"reason": str(MISSING)})
+    assert ".;" not in decide(held).display.message

@@ -230,6 +230,14 @@ def test_argos_rollouts_are_somebody_elses(shell: Shell) -> None:
         ({"a_yaml": "a: ["}, "a.yaml:1: no valid YAML: "),
         ({"a_yaml": "a: {{ .Values.a }}\nb: {{ b }}"}, "render templates first, as with helm template"),
         ({"a_yaml": "a: !vault secret"}, "a.yaml:1: no valid YAML: could not determine a constructor"),
+        (
+            {"a_yaml": "apiVersion: v1\nkind: Service\nspec:\n  ports:\n  - {port: 80}\n  ports: []\n"},
+            "a.yaml:6: the key ports is given twice in one mapping",
+        ),
+        (
+            {"a_yaml": "apiVersion: v1\nkind: Service\napiVersion: v1\nkind: Pod\n"},
+            "a.yaml:3: the key apiVersion is given twice in one mapping; divide objects by ---",
+        ),
     ],
 )
 def test_input_that_cannot_be_read_is_told_with_its_place_and_status_2(
@@ -240,6 +248,12 @@ def test_input_that_cannot_be_read_is_told_with_its_place_and_status_2(
     assert (out, shell.status) == ("", 2)
     assert err.startswith("rolloutctl: ")
     assert words in err
+
+
+def test_values_of_a_chart_may_have_a_key_twice(shell: Shell) -> None:
+    shell.write(values_yaml="image: a\nimage: b\n")
+    out, err = shell.run()
+    assert "twice" not in out + err
 
 
 def test_all_that_cannot_be_read_is_told_at_once(shell: Shell) -> None:
