@@ -215,6 +215,8 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
     ]
     version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
     traffic = memory.sight(reading, version, now)
+    if Part.DESTINATION_RULE in snapshot.absent:
+        traffic = replace(traffic, lacks=(True, True))
     if snapshot.routing.services is not None:
         traffic = replace(traffic, services=True)
     if snapshot.routing.deployments is None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from rollout_controller.core.decide import decide
-from rollout_controller.core.effects import Pin, Scale, SetTraffic
+from rollout_controller.core.effects import HandOver, Pin, Scale, SetTraffic
 from rollout_controller.core.finding import Finding
 from rollout_controller.core.model import Observed
 from rollout_controller.core.release import PausedBy, Phase
+from rollout_controller.core.world import Part
 from tests.builders import (
     AT_25,
     AT_50,
@@ -24,6 +25,7 @@ from tests.builders import (
     seconds,
 )
 
+RULE = Part.DESTINATION_RULE
 MISSING = Finding(
     "MissingSubset",
     "error",
@@ -88,3 +90,15 @@ def test_a_promotion_does_not_wait_for_a_subset_that_cannot_be_pinned() -> None:
 def test_a_message_has_no_full_stop_before_what_follows() -> None:
     held = but(paused(PausedBy.FINDING), findings=(MISSING,), facts={"reason": str(MISSING)})
     assert ".;" not in decide(held).display.message
+
+
+@pytest.mark.parametrize("o", [at_step(AT_25), promoting()])
+def test_a_rule_that_is_deleted_is_no_relabelling_and_nothing_is_handed_over(
+    o: Observed,
+) -> None:
+    gone = but(without_subset(o, subsets=(None, None), lacks=(True, True)), absent=frozenset({RULE}))
+    d = decide(gone)
+    assert (d.facts.corrections, d.facts.interference) == (0, "")
+    assert d.facts.phase is (Phase.PROMOTING if o.facts.phase is Phase.PROMOTING else Phase.PAUSED)
+    assert of_kind(d.effects, Pin, SetTraffic, HandOver) == ()
+    assert d.display.weight == o.facts.reached
