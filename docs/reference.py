@@ -47,12 +47,12 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "Healthy": ("Normal", "the Deployment was adopted, or a release was taken back: stable serves everybody"),
     "Started": ("Normal", "a release begins: of which version, beside which, and why"),
     "StepStarted": ("Normal", "a step begins, with what it gives the canary"),
-    "Approved": ("Normal", "`promote` was accepted: the step is left as soon as the world allows"),
+    "Approved": ("Normal", "`promote` was accepted: the step is left as soon as nothing else holds it"),
     "Paused": (
         "Normal, Warning",
         "the release is held: by a person, by an approval, or (Warning) by what is wrong",
     ),
-    "Resumed": ("Normal", "a paused release goes on"),
+    "Resumed": ("Normal", "a paused release goes on, other than by `promote`"),
     "StrategyEdited": (
         "Normal",
         "`spec.strategy` was edited in a release, which goes on with the steps that it had",

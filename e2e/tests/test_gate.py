@@ -227,7 +227,7 @@ def test_resume_is_refused_with_what_to_do_instead(on_hold: Kubectl) -> None:
     assert "Deployment web is held by Rollout shop" in err
     annotate = f"kubectl -n {on_hold.namespace} annotate rlt shop rollout-controller.dev/promote=true"
     assert annotate in err
-    for word in ("promote=true", "=full", "abort=", "retry=true", OURS):
+    for word in ("promote=true", "=full", "resume=true", "abort=", "retry=true", OURS):
         assert word in err
     assert held(read(on_hold)) == HELD
 

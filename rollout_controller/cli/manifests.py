@@ -229,9 +229,12 @@ def _twice(node: yaml.Node) -> tuple[str, int] | None:
     if _member(node, "apiVersion") is None or _member(node, "kind") is None:
         return None
     found: list[tuple[int, str]] = []
-    below = [node]
+    below, walked = [node], {0}
     while below:
         one = below.pop()
+        if id(one) in walked:  # an alias
+            continue
+        walked.add(id(one))
         if isinstance(one, yaml.SequenceNode):
             below += one.value
         elif isinstance(one, yaml.MappingNode):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from rollout_controller.core.finding import WRITE_FAILS, Finding
 from rollout_controller.core.ownership import Claims, claims_of
-from rollout_controller.core.release import Hash, HeaderPin, Stage
+from rollout_controller.core.release import HeaderPin, Stage
 from rollout_controller.core.world import Traffic
 from rollout_controller.istio.reading import TrafficReading
 from rollout_controller.ports import Json, Refused, Unavailable
@@ -117,7 +117,7 @@ class Memory:
 
     weights: tuple[object, ...] | None = None
     weights_since: datetime | None = None
-    subsets: tuple[Hash | None, Hash | None] | None = None
+    subsets: tuple[object, ...] | None = None
     subsets_since: datetime | None = None
     gate: Gate | None = None
     written_at: datetime | None = None
@@ -129,8 +129,9 @@ class Memory:
         weights = (reading.canary_weight, reading.pinned_routes, reading.mirror)
         if weights != self.weights or self.weights_since is None:
             self.weights, self.weights_since = weights, now
-        if reading.subsets != self.subsets or self.subsets_since is None:
-            self.subsets, self.subsets_since = reading.subsets, now
+        subsets = (reading.subsets, reading.lacks)
+        if subsets != self.subsets or self.subsets_since is None:
+            self.subsets, self.subsets_since = subsets, now
         return Traffic(
             canary_weight=reading.canary_weight,
             subsets=reading.subsets,

@@ -214,9 +214,11 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
         *snapshot.selectors.values(),
     ]
     version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
-    traffic = memory.sight(reading, version, now)
     if Part.DESTINATION_RULE in snapshot.absent:
-        traffic = replace(traffic, lacks=(True, True))
+        reading = replace(reading, lacks=(True, True))
+    elif snapshot.routing.services is not None and Part.SERVICE not in snapshot.unread:
+        reading = replace(reading, lacks=(pair[0] is None, pair[1] is None))
+    traffic = memory.sight(reading, version, now)
     if snapshot.routing.services is not None:
         traffic = replace(traffic, services=True)
     if snapshot.routing.deployments is None:

@@ -13,7 +13,7 @@ from typing import Final
 from rollout_controller.core.agenda import Agenda
 from rollout_controller.core.effects import SetTraffic
 from rollout_controller.core.model import Observed
-from rollout_controller.core.release import Facts, Phase, Stage
+from rollout_controller.core.release import Facts, Hash, Phase, Stage
 from rollout_controller.core.stages import affordable, carried, need
 from rollout_controller.core.world import Part, Pods, Timing, Traffic
 
@@ -36,11 +36,14 @@ def canary_share(o: Observed, facts: Facts) -> tuple[int, int]:
 
     Its subset's weight is its share also where that subset does not exist, and nobody answers.
     """
-    t = o.traffic
-    if t is None or facts.canary is None:
+    if o.traffic is None or facts.canary is None:
         return (0, 0)
-    seen = replace(t, subsets=(t.subsets[0], facts.canary)) if t.lacks[1] else t
-    return seen.share(facts.canary)
+    return _as_meant(o.traffic, facts.canary).share(facts.canary)
+
+
+def _as_meant(t: Traffic, canary: Hash | None) -> Traffic:
+    """The traffic as if the canary's subset were there, where it does not exist."""
+    return replace(t, subsets=(t.subsets[0], canary)) if t.lacks[1] else t
 
 
 def handed_over(o: Observed) -> bool:
@@ -100,9 +103,12 @@ def stable_serves(o: Observed) -> bool:
     """Whether traffic may be moved to stable: it has a ready endpoint, or nothing is served anyway.
 
     Pods that could not be read do not stop a way back; without Rollout and Deployment nobody waits for it.
+    Where stable's own subset does not exist, the canary's users are the only ones who get answers.
     """
     if Part.PODS in o.unread or o.workload is None or (o.deleting and not deployment_present(o)):
         return True
+    if o.traffic is not None and o.traffic.lacks == (True, False) and ready(o):
+        return False
     return stable_ready(o) or ready(o) == 0
 
 
@@ -134,8 +140,12 @@ def pods_lost(o: Observed, facts: Facts) -> bool:
 
 def subset_lost(o: Observed, facts: Facts) -> bool:
     """The canary's subset is sent requests and does not exist, while stable's does: nobody answers them."""
-    t = o.traffic
-    return t is not None and facts.stage >= 0 and t.lacks == (False, True) and not t.home
+    return facts.stage >= 0 and lacks_canary(o) and o.traffic is not None and not o.traffic.home
+
+
+def lacks_canary(o: Observed) -> bool:
+    """Whether stable's subset exists and the canary's does not."""
+    return o.traffic is not None and o.traffic.lacks == (False, True)
 
 
 def desired_weight(facts: Facts) -> int:
@@ -202,7 +212,7 @@ def lowered_outside(o: Observed, facts: Facts) -> bool:
     """
     if o.traffic is None or foreign_pins(o, facts) or handed_over(o) or Part.VIRTUAL_SERVICE in o.absent:
         return False
-    if facts.stage < 0:
+    if facts.stage < 0 or Part.DESTINATION_RULE in o.absent:  # without the rule our host may not be known
         return False
     return canary_share(o, facts)[0] < facts.reached or starved(o, facts)
 
@@ -304,7 +314,7 @@ def way_laid(o: Observed, facts: Facts) -> bool:
 
 def unserved(o: Observed, revision: str) -> bool:
     """Whether no subset sends requests to this revision, as far as pins tell."""
-    return o.traffic is None or not o.traffic.reaches(revision)
+    return o.traffic is None or not _as_meant(o.traffic, o.facts.canary).reaches(revision)
 
 
 def drained(o: Observed, revision: str, agenda: Agenda) -> bool:

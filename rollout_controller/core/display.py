@@ -206,8 +206,11 @@ def _reverting(o: Observed, facts: Facts) -> str:
         return _promoting(o, facts)
     why = drift.ended(facts.reason, facts)
     if not is_.stable_serves(o) and is_.canary_reached(o, facts):
-        kept = "so the canary keeps its share"
-        return f"stable {facts.stable} has no ready pod to go back to, {kept}: {why}"
+        lost = o.traffic is not None and o.traffic.lacks[0]
+        what = "Service" if o.traffic is not None and o.traffic.services else "subset"
+        stable = f"the {what} of stable {facts.stable} does not exist" if lost else ""
+        stable = stable or f"stable {facts.stable} has no ready pod to go back to"
+        return f"{stable}, so the canary keeps its share: {why}"
     if is_.canary_reached(o, facts) and o.unwritten is not None:
         return f"{still_reached(o.unwritten)}; {why}"
     if is_.canary_reached(o, facts):

@@ -45,7 +45,7 @@ def interference(o: Observed, facts: Facts) -> str:
     if is_.raised_outside(o, facts):
         told.append(f"{_who(t.changed_by)} raised the canary's {_rise(t, facts)}{_how(t.changed_by)}")
     if is_.foreign_pins(o, facts):
-        stable, canary = map(_selected, t.subsets)
+        stable, canary = map(_selected, t.subsets, t.lacks)
         by = t.relabelled_by
         what = "changed the selectors of the Services" if t.services else "relabelled the subsets"
         told.append(f"{_who(by)} {what}, to stable: {stable}, canary: {canary}{_how(by)}")
@@ -103,7 +103,9 @@ def _how(by: ForeignWrite | None, opening: str = "") -> str:
     return f"{opening} {words}" if opening else f" ({words})"
 
 
-def _selected(pin: Hash | None) -> str:
+def _selected(pin: Hash | None, lacks: bool) -> str:
+    if lacks:
+        return "nobody, as there is none"
     return pin if pin is not None else "every pod"
 
 

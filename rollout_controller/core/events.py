@@ -11,6 +11,7 @@ from collections.abc import Callable
 from rollout_controller.core import conditions as is_
 from rollout_controller.core import drift, sides
 from rollout_controller.core.agenda import Agenda
+from rollout_controller.core.finding import MISSING_SERVICE, MISSING_SUBSET
 from rollout_controller.core.model import Observed
 from rollout_controller.core.release import RUNNING, Command, Facts, PausedBy, Phase
 from rollout_controller.core.stages import called
@@ -22,7 +23,6 @@ Detector = Callable[[Observed, Facts, Agenda], str | None]
 MAX_SHORTAGES = 3
 """How often a share is lowered for want of pods before the canary counts as failing."""
 
-_NO_SUBSET = "nobody answers requests for the canary, as its subset does not exist any more"
 _LOST = "all canary pods are lost: none is ready"
 
 
@@ -60,9 +60,20 @@ def _lowered(o: Observed, f: Facts, a: Agenda) -> str:
     if o.traffic is not None and o.traffic.changed_by is not None:
         return drift.lowered(o, f)
     own = _failed(o, f, a) or _template_stable(o, f, a) or _template_new(o, f, a)
+    if own is None and is_.lacks_canary(o):
+        return _no_way(o)
     if own is None and is_.ready(o) == 0 and Part.PODS not in o.unread:
         return f"{_LOST}{is_.trouble(o)}"
     return own or drift.lowered(o, f)
+
+
+def _no_way(o: Observed) -> str:
+    """That what leads to the canary is gone, with the finding about it."""
+    service = o.traffic is not None and o.traffic.services
+    what, code = ("Service", MISSING_SERVICE) if service else ("subset", MISSING_SUBSET)
+    words = f"nobody answers requests for the canary, as its {what} does not exist any more"
+    found = next((str(one) for one in o.findings if one.code == code), "")
+    return f"{words}: {found.removesuffix('.')}" if found else words
 
 
 def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:
@@ -71,7 +82,7 @@ def _failed(o: Observed, f: Facts, a: Agenda) -> str | None:
     if _gate_fails(o, f) and f.approved != "full":
         return (o.verdict.sentence if o.verdict else "") or "the gate fails"
     if is_.subset_lost(o, f):
-        return f"{_NO_SUBSET}: {o.error}" if o.error is not None else _NO_SUBSET
+        return _no_way(o)
     if is_.pods_lost(o, f):
         return f"{_LOST}{is_.trouble(o)}"
     if f.shortages > MAX_SHORTAGES:

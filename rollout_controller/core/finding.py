@@ -33,3 +33,7 @@ class Finding:
 
 WRITE_FAILS: Final = "WriteFails"
 """The code of the finding that tells of a write of ours that the API server does not take."""
+
+MISSING_SUBSET: Final = "MissingSubset"
+MISSING_SERVICE: Final = "MissingService"
+"""Codes of the findings about what leads to one of the two sides, and does not exist."""

@@ -188,7 +188,9 @@ def _promote(o: Observed, facts: Facts, agenda: Agenda) -> list[Effect]:
     full = min(w.canary.available, w.canary.ready_endpoints) >= w.replicas and w.canary.spec == w.replicas
     if not full or not w.synced:
         return effects
-    if not (t.pinned_to(canary, canary) and is_.subsets_present(o)):
+    if t.lacks[0]:
+        return effects  # everybody would be sent where nobody answers
+    if not t.pinned_to(canary, canary):
         return [*effects, Pin(canary, canary)]
     if not is_.pins_settled(o, agenda) or w.canary.everywhere < w.replicas:
         return effects

@@ -203,9 +203,12 @@ def _progress(step: Step, o: Observed, taken: Taken) -> None:
     if event in {Event.TEMPLATE_NEW, Event.RETRY}:
         _begin(step, o, sides.asked_for(o) if event is Event.TEMPLATE_NEW else reason)
         return
-    if event in {Event.PROMOTE, Event.PROMOTE_FULL} and _held_by(o, f):
-        step.facts = _approve(f, event)
-        step.notices.append(Notice("Normal", "Approved", f"{reason}; {_held_by(o, f)}"))
+    held = _held_by(o) if event in {Event.PROMOTE, Event.PROMOTE_FULL} else None
+    if held is not None:
+        by, why, until = held
+        kept = f.reason if f.paused_by is by else why
+        step.facts = replace(_approve(f, event), paused_by=by, reason=kept)
+        step.notices.append(Notice("Normal", "Approved", f"{reason}; it counts once {until}"))
         return
     go = replace(
         f, phase=Phase.PROGRESSING, paused_by=None, reason="", waiting_since=None if f.stage >= 0 else o.now
@@ -221,13 +224,13 @@ def _progress(step: Step, o: Observed, taken: Taken) -> None:
     step.notices.append(Notice("Normal", name, reason))
 
 
-def _held_by(o: Observed, f: Facts) -> str:
-    """What still holds a release whatever a person allows, "" if nothing does."""
-    if f.paused_by is PausedBy.SPEC and o.policy is not None and o.policy.paused:
-        return "it counts once spec.paused is no longer true"
-    if f.paused_by is PausedBy.FINDING and o.error is not None:
-        return "it counts once what is wrong is cured"
-    return ""
+def _held_by(o: Observed) -> tuple[PausedBy, str, str] | None:
+    """What holds a release whatever a person allows: the cause, its words, and what ends it."""
+    if o.policy is not None and o.policy.paused:
+        return PausedBy.SPEC, "spec.paused is true", "spec.paused is no longer true"
+    if o.error is not None:
+        return PausedBy.FINDING, str(o.error), "what is wrong is cured"
+    return None
 
 
 def _pause(step: Step, o: Observed, taken: Taken) -> None:

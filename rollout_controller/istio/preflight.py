@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from rollout_controller.core.finding import Finding
+from rollout_controller.core.finding import MISSING_SERVICE, Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.core.world import Part
 from rollout_controller.istio.analysis_findings import judged_findings, window_findings
@@ -51,7 +51,6 @@ from rollout_controller.istio.subset_findings import other_subset_findings, rule
 MISSING_DEPLOYMENT: Final = "MissingDeployment"
 MISSING_VIRTUAL_SERVICE: Final = "MissingVirtualService"
 MISSING_DESTINATION_RULE: Final = "MissingDestinationRule"
-MISSING_SERVICE: Final = "MissingService"
 RECREATE_STRATEGY: Final = "RecreateStrategy"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from rollout_controller.core.finding import Finding
+from rollout_controller.core.finding import MISSING_SUBSET, Finding
 from rollout_controller.core.patch import Json
 from rollout_controller.core.template import HASH_LABEL
 from rollout_controller.istio.finding import (
@@ -25,7 +25,6 @@ from rollout_controller.istio.finding import (
 from rollout_controller.istio.inventory import Inventory
 from rollout_controller.istio.routing import Side, http_routes, is_own
 
-MISSING_SUBSET: Final = "MissingSubset"
 DUPLICATE_SUBSET: Final = "DuplicateSubset"
 LABEL_OUTSIDE_SELECTOR: Final = "LabelOutsideSelector"
 LABEL_WITHOUT_PODS: Final = "LabelWithoutPods"

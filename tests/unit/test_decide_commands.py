@@ -204,6 +204,16 @@ def test_a_promote_while_something_else_holds_is_kept_without_a_word_of_going_on
     assert "promoted by command, which counts once it goes on" in d.display.message
 
 
+def test_a_promote_that_ends_one_pause_while_another_cause_holds_changes_the_cause_alone() -> None:
+    o = but(paused(PausedBy.COMMAND), policy={"paused": True}, command=command("promote"))
+    d = decide(o)
+    assert (d.facts.phase, d.facts.paused_by, d.facts.reason) == (
+        Phase.PAUSED,
+        PausedBy.SPEC,
+        "spec.paused is true",
+    )
+
+
 def test_a_promote_that_ends_a_pause_is_an_approval() -> None:
     d = decide(but(paused(PausedBy.APPROVAL), command=command("promote")))
     assert [n.reason for n in d.notices] == ["Approved"]

@@ -250,6 +250,12 @@ def test_input_that_cannot_be_read_is_told_with_its_place_and_status_2(
     assert words in err
 
 
+def test_an_alias_that_leads_back_to_itself_is_walked_once(shell: Shell) -> None:
+    shell.write(a_yaml="apiVersion: v1\nkind: ConfigMap\nmetadata: &m\n  name: a\n  x: *m\n")
+    out, err = shell.run()
+    assert "twice" not in out + err
+
+
 def test_values_of_a_chart_may_have_a_key_twice(shell: Shell) -> None:
     shell.write(values_yaml="image: a\nimage: b\n")
     out, err = shell.run()
