@@ -214,7 +214,8 @@ def _traffic(snapshot: Snapshot, facts: Facts, memory: Memory, now: datetime) ->
         *snapshot.selectors.values(),
     ]
     version = "/".join(str(o["metadata"].get("resourceVersion", "-")) for o in objects)
-    if Part.DESTINATION_RULE in snapshot.absent:
+    if Part.DESTINATION_RULE in snapshot.absent and reading.canary_weight != (0, 0):
+        # Without any weight of ours it may be that our host is not known any more: nobody lowered anything.
         reading = replace(reading, lacks=(True, True))
     elif snapshot.routing.services is not None and Part.SERVICE not in snapshot.unread:
         reading = replace(reading, lacks=(pair[0] is None, pair[1] is None))

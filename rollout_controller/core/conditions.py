@@ -212,7 +212,7 @@ def lowered_outside(o: Observed, facts: Facts) -> bool:
     """
     if o.traffic is None or foreign_pins(o, facts) or handed_over(o) or Part.VIRTUAL_SERVICE in o.absent:
         return False
-    if facts.stage < 0 or Part.DESTINATION_RULE in o.absent:  # without the rule our host may not be known
+    if facts.stage < 0:
         return False
     return canary_share(o, facts)[0] < facts.reached or starved(o, facts)
 

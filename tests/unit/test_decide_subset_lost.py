@@ -139,7 +139,7 @@ def test_of_several_errors_the_reason_names_that_of_the_subset() -> None:
 
 
 def test_without_the_rule_routes_that_are_not_known_as_ours_are_no_abort() -> None:
-    seen = {"subsets": (None, None), "lacks": (True, True), "canary_weight": (0, 0), "version": "9"}
+    seen = {"subsets": (None, None), "canary_weight": (0, 0), "version": "9"}
     o = but(at_step(AT_25), findings=(MISSING,), absent=frozenset({RULE}), traffic=seen)
     assert (decide(o).facts.phase, decide(o).facts.paused_by) == (Phase.PAUSED, PausedBy.FINDING)
 
