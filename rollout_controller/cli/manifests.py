@@ -229,7 +229,8 @@ def _twice(node: yaml.Node) -> tuple[str, int] | None:
     if _member(node, "apiVersion") is None or _member(node, "kind") is None:
         return None
     found: list[tuple[int, str]] = []
-    below, walked = [node], {0}
+    below = [node]
+    walked: set[int] = set()
     while below:
         one = below.pop()
         if id(one) in walked:  # an alias

@@ -128,7 +128,8 @@ def stable_replaced(o: Observed) -> bool:
 
 def canary_reached(o: Observed, facts: Facts) -> bool:
     """Whether the canary's revision is sent anything: a share, pinned requests, or copies."""
-    return o.traffic is not None and facts.canary is not None and o.traffic.reaches(facts.canary)
+    t = o.traffic
+    return t is not None and facts.canary is not None and _as_meant(t, facts.canary).reaches(facts.canary)
 
 
 def pods_lost(o: Observed, facts: Facts) -> bool:

@@ -188,6 +188,8 @@ def _promoting(o: Observed, facts: Facts) -> str:
         if old:
             return f"handed over to the Deployment; {old} old pods are ending"
         return "handed over to the Deployment; taking the pins off"
+    if o.traffic is not None and o.traffic.lacks[0] and o.error is not None:
+        return f"at 100 %: the hand-over waits until this is cured: {o.error}"
     if w is not None and is_.ready(o) < w.replicas:
         count = f"{is_.ready(o)} of {w.replicas} ready{is_.trouble(o)}"
         return f"at 100 %; waiting for canary pods before the hand-over, {count}"

@@ -151,11 +151,10 @@ class Traffic:
     (None: nobody). `pinned_routes` tells of routes that we added: none, those that the release's header pins
     make, or others (some are missing, or are not what they should be); `mirror` is the lowest and highest
     percent of requests over the managed routes of which the canary subset gets a copy. `fixed` subsets are
-    told apart by labels of the user's own, as those of two Deployments are: they are never pinned. `lacks`
-    tells of the stable and the canary subset whether the DestinationRule has none of that name: a weight
-    there reaches nobody. Where
-    `services` is true two Services stand in the place of the subsets. `routed` says that there is a managed
-    VirtualService.
+    told apart by labels of the user's own, as those of two Deployments are: they are never pinned. Where
+    `services` is true two Services stand in the place of the subsets. `lacks` tells of the stable and the
+    canary subset, or Service, whether it does not exist: a weight there reaches nobody. `routed` says that
+    there is a managed VirtualService.
     """
 
     canary_weight: tuple[int, int]

@@ -105,6 +105,47 @@ def test_virtual_services_that_are_deleted_and_made_anew_as_in_git_go_on_with_th
     assert (run.facts.phase, told(run, "Promoted")) == (Phase.HEALTHY, 1)
 
 
+def subsets_without(world: World, name: str) -> list[Json]:
+    """Take a subset away from the DestinationRule; all that it had, to be put back."""
+    had: list[Json] = world.need(scene.RULE)["spec"]["subsets"]
+    edit(world, scene.RULE, subsets=[one for one in had if one["name"] != name])
+    return had
+
+
+def test_a_canary_whose_subset_is_taken_away_is_taken_back_and_goes_whole() -> None:
+    run = releases.releasing().until(lambda now: now.facts.stage == 0 and now.facts.reached > 0)
+    subsets_without(run.world, "canary")
+    run.to_rest()
+    assert (run.facts.phase, told(run, "Corrected"), told(run, "Reverted")) == (Phase.REVERTED, 0, 1)
+    assert {weights["canary"] for weights in releases.weights(run.world)} == {0}
+    assert releases.serving(run.world) == {scene.V1: 3}
+    run.world.delete(ROLLOUT, scene.KUBECTL)
+    run.to_rest()
+    assert run.world.get(ROLLOUT) is None
+
+
+def test_a_canary_whose_service_is_deleted_is_taken_back() -> None:
+    run = releases.releasing(hosts=True).until(lambda now: now.facts.stage == 0 and now.facts.reached > 0)
+    run.world.delete(Ref(Kind.SERVICE, "shop", "web-canary"), scene.KUBECTL)
+    run.to_rest()
+    assert (run.facts.phase, told(run, "Corrected"), told(run, "Reverted")) == (Phase.REVERTED, 0, 1)
+    assert "its Service does not exist" in run.facts.reason
+    assert releases.serving(run.world) == {scene.V1: 3}
+
+
+def test_a_promotion_whose_stable_subset_is_taken_away_keeps_everybody_where_they_get_answers() -> None:
+    run = releases.releasing().until(lambda now: now.facts.phase is Phase.PROMOTING)
+    had = subsets_without(run.world, "stable")
+    for _ in range(50):
+        run.advance()
+    assert (run.facts.phase, codes(run)[:1]) == (Phase.PROMOTING, ["MissingSubset"])
+    assert "the hand-over waits until this is cured: DestinationRule" in status(run)["message"]
+    assert {weights["canary"] for weights in releases.weights(run.world)} == {100}
+    edit(run.world, scene.RULE, subsets=had)
+    run.to_rest()
+    assert (run.facts.phase, told(run, "Promoted")) == (Phase.HEALTHY, 1)
+
+
 @pytest.mark.parametrize("step", [{"mirror": 20}, {"weight": 50}])
 def test_a_status_lost_beside_an_error_leaves_nothing_of_the_release_behind(step: Json) -> None:
     run = releases.releasing(steps=(step, {"weight": 100}))

@@ -148,3 +148,8 @@ def test_a_canary_without_subset_keeps_its_pods_while_routes_still_lead_to_it() 
     o = without_subset(reverting(), canary_weight=(25, 25))
     stuck = but(o, now=o.now + seconds(600), busy={"new": False}, workload={"stable": {"ready_endpoints": 0}})
     assert Scale("web-new", 0) not in decide(stuck).effects
+
+
+def test_until_the_weight_is_written_nobody_is_called_back() -> None:
+    d = decide(without_subset(reverting(), canary_weight=(25, 25)))
+    assert d.display.message.startswith("sending everybody back to stable old")

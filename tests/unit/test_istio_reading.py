@@ -129,6 +129,23 @@ def test_the_revisions_that_the_subsets_are_pinned_to_are_read(
     assert reading.subsets == expected
 
 
+@pytest.mark.parametrize(
+    ("names", "lacks"),
+    [
+        (("stable", "canary"), (False, False)),
+        (("stable", "canray"), (False, True)),
+        (("canary",), (True, False)),
+        ((), (True, True)),
+    ],
+)
+def test_subsets_that_the_rule_does_not_have_are_read_as_lacking(
+    names: tuple[str, ...], lacks: tuple[bool, bool]
+) -> None:
+    rule = destination_rule()
+    rule["spec"]["subsets"] = [{"name": name} for name in names]
+    assert read_traffic(ROUTING, {"web": virtual_service(half(75, 25))}, rule).lacks == lacks
+
+
 def test_weights_are_read_while_the_rule_is_not_there() -> None:
     reading = read_traffic(ROUTING, {"web": virtual_service(half(75, 25))}, None)
     assert reading == TrafficReading(canary_weight=(25, 25), subsets=(None, None))
